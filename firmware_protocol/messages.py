@@ -1,0 +1,388 @@
+"""The messages: one frozen dataclass each, and one table of id ↔ class ↔ layout ↔ ranges.
+
+This file is the definition. The codec, the tables of SPEC.md and the schema fingerprint are made
+from `MESSAGES`; nothing else says how a message looks on the wire. All integers are little-endian.
+"""
+
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from operator import attrgetter
+from struct import Struct, calcsize
+from typing import Annotated, Any, Final, get_args, get_type_hints
+
+from firmware_protocol import limits
+
+FROM_DEVICE: Final = 0x80  # bit 7 of the type
+NO_TOKEN: Final = 0
+NOT_MEASURED_TEMPERATURE: Final = -32768
+NOT_MEASURED_CURRENT: Final = 65535
+
+
+class State(IntEnum):
+    """What the device does now. The first line that holds, from the bottom up, is the state."""
+
+    IDLE = 0  # no session, output 0
+    READY = 1  # a session, no setpoint yet: no lease runs
+    RUNNING = 2  # a session whose lease runs (also at level 0)
+    STOPPING = 3  # the output is falling to 0 by itself and nothing can raise it
+    RESTING = 4  # the run limit was reached: 60 s at output 0
+    LATCHED = 5  # a fault or an emergency stop, until CLEAR
+
+
+class EndReason(IntEnum):
+    """Why the newest session of this boot ended."""
+
+    NONE = 0  # it has not ended, or there was none
+    STOP = 1
+    EMERGENCY_STOP = 2
+    LEASE_EXPIRED = 3
+    TAKEN_OVER = 4  # a HELLO with another nonce
+    RUN_LIMIT = 5
+    FAULT = 6
+
+
+class Fault(IntFlag):
+    """Latched faults, one bit each."""
+
+    OVER_TEMPERATURE = 1
+    OVER_CURRENT = 2
+    STALL = 4  # driven, but no motion for 500 ms
+    STUCK_ON = 8  # moving, though commanded off, for 300 ms
+    SENSOR = 16  # a sensor that is missing, stuck or out of its range
+    EMERGENCY_STOP = 32
+    INTERNAL = 64  # the device's own checks of its gate failed
+
+
+class Reason(IntEnum):
+    """Why a command was refused (NAK)."""
+
+    RANGE = 1
+    LEASE = 2
+    SESSION = 3
+    LATCHED = 4
+    RESTING = 5
+    STALE = 6
+    STOPPING = 7
+    LENGTH = 8
+    UNKNOWN_TYPE = 9
+    STATE = 10
+    FEET = 11
+    FAULT = 12
+    VERSION = 13
+
+
+class EventCode(IntEnum):
+    """What an EVENT tells."""
+
+    BOOT = 1
+    SESSION_OPENED = 2
+    STOPPED = 3
+    EMERGENCY_STOPPED = 4
+    LEASE_EXPIRED = 5
+    TAKEN_OVER = 6
+    RUN_LIMIT = 7
+    REST_OVER = 8
+    FEET_LIFTED = 9
+    FEET_BACK = 10
+    FAULT = 11
+    CLEARED = 12
+    BUTTON = 13
+
+
+class ResetCause(IntEnum):
+    """Why the device booted."""
+
+    UNKNOWN = 0
+    POWER_ON = 1
+    EXTERNAL = 2  # the reset pin; many boards pull it when the port opens
+    BROWN_OUT = 3
+    WATCHDOG = 4
+    SOFTWARE = 5
+
+
+class Feet(IntEnum):
+    """What the feet sensor reads now, before the 5 s of FEET_OFF_MS."""
+
+    NO_SENSOR = 0
+    ON = 1
+    OFF = 2
+
+
+class Capability(IntFlag):
+    """What the device has, one bit each."""
+
+    FEET_SENSOR = 1
+    TEMPERATURE = 2
+    CURRENT = 4
+    MOTION = 8  # it can tell a stalled motor from a turning one
+    BUTTON = 16
+    SIMULATED = 32  # no motor: the only devices whose speed may be above 1
+
+
+class HelloFlag(IntFlag):
+    """Flags of HELLO."""
+
+    IDENTIFY_ONLY = 1  # answered with token 0; nothing is touched
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field on the wire: struct code, unit, inclusive range, meaning."""
+
+    code: str
+    unit: str
+    low: int
+    high: int
+    meaning: str
+
+
+def _u8(unit: str, meaning: str, low: int = 0, high: int = 0xFF) -> Field:
+    return Field("B", unit, low, high, meaning)
+
+
+def _u16(unit: str, meaning: str, low: int = 0, high: int = 0xFFFF) -> Field:
+    return Field("H", unit, low, high, meaning)
+
+
+def _u32(unit: str, meaning: str) -> Field:
+    return Field("I", unit, 0, 0xFFFF_FFFF, meaning)
+
+
+def _level(meaning: str) -> Field:
+    return _u16("‰", meaning, 0, limits.LEVEL_MAX_PERMILLE)
+
+
+# --- host → device ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Opens a session (and softly stops whatever runs), or only asks who is there."""
+
+    flags: Annotated[int, _u8("bits", "bit 0 = identify only; others are sent 0 and ignored")]
+    min_major: Annotated[int, _u8("", "lowest protocol major the host speaks")]
+    max_major: Annotated[int, _u8("", "highest protocol major the host speaks")]
+    host_nonce: Annotated[int, _u32("", "chosen by the host, new for each session")]
+
+
+@dataclass(frozen=True, slots=True)
+class GetLimits:
+    """Asks for LIMITS."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetLevel:
+    """The setpoint, and the permission to keep moving for the lease."""
+
+    level_permille: Annotated[int, _level("setpoint; below the gentlest level means off")]
+    lease_ms: Annotated[
+        int, _u16("ms", "how long it holds", limits.LEASE_MIN_MS, limits.LEASE_MAX_MS)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Soft stop: the output falls to 0 and the session is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyStop:
+    """Output 0 at once, latched until CLEAR; taken from anyone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Takes a latch back, by the id that STATUS showed."""
+
+    latch_id: Annotated[int, _u16("", "the latch to clear")]
+
+
+@dataclass(frozen=True, slots=True)
+class GetStatus:
+    """Asks for STATUS."""
+
+
+# --- device → host ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the device is; its header carries the new session token (0 after identify only)."""
+
+    major: Annotated[int, _u8("", "protocol major both will speak", 1)]
+    minor: Annotated[int, _u8("", "protocol minor of the device")]
+    host_nonce: Annotated[int, _u32("", "the nonce of the HELLO")]
+    device_id: Annotated[
+        bytes, Field("8s", "ASCII", 1, 8, "1…8 of A–Z a–z 0–9 _ -, then zero bytes")
+    ]
+    boot_id: Annotated[int, _u16("", "counts boots and survives power", 1)]
+    reset_cause: Annotated[int, _u8("enum", "ResetCause")]
+    model: Annotated[int, _u16("", "the maker's model number")]
+    speed: Annotated[int, _u8("×", "1 = real time; more only where SIMULATED", 1, limits.SPEED_MAX)]
+    capabilities: Annotated[int, _u16("bits", "Capability")]
+    fingerprint: Annotated[int, _u32("", "schema fingerprint: CRC-32 of this table")]
+
+    @property
+    def name(self) -> str:
+        """The device id as text, 1…8 characters."""
+        return self.device_id.rstrip(b"\0").decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The device's own limits."""
+
+    gentlest_permille: Annotated[
+        int, _u16("‰", "lowest level that turns", 1, limits.LEVEL_MAX_PERMILLE)
+    ]
+    max_permille: Annotated[int, _u16("‰", "highest level", 1, limits.LEVEL_MAX_PERMILLE)]
+    rise_permille_s: Annotated[int, _u16("‰/s", "how fast the ceiling is earned", 1)]
+    fall_permille_s: Annotated[int, _u16("‰/s", "how fast a soft stop falls", 1)]
+    lease_min_ms: Annotated[int, _u16("ms", "shortest lease")]
+    lease_max_ms: Annotated[int, _u16("ms", "longest lease")]
+    run_max_s: Annotated[int, _u16("s", "longest run")]
+    rest_s: Annotated[int, _u16("s", "rest after the longest run")]
+    steps: Annotated[int, _u16("", "levels the motor can tell apart")]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything the host sees, in one message; the answer to most commands."""
+
+    state: Annotated[int, _u8("enum", "State")]
+    end_reason: Annotated[int, _u8("enum", "EndReason of the newest session")]
+    boot_id: Annotated[int, _u16("", "as in IDENTITY", 1)]
+    event_id: Annotated[int, _u16("", "id of the newest event of this boot")]
+    faults: Annotated[int, _u16("bits", "Fault")]
+    setpoint_permille: Annotated[int, _level("what the host asked for")]
+    ceiling_permille: Annotated[int, _level("what has been earned")]
+    output_permille: Annotated[int, _level("what the motor gets now")]
+    lease_left_ms: Annotated[int, _u16("ms", "0 where no lease runs", 0, limits.LEASE_MAX_MS)]
+    run_time_s: Annotated[int, _u16("s", "motor-on time since the last 60 s at output 0")]
+    latch_id: Annotated[int, _u16("", "0 = nothing latched")]
+    uptime_ms: Annotated[int, _u32("ms", "since boot; wraps after 49.7 days")]
+    bad_frames: Annotated[int, _u16("", "frames dropped since boot; stays at 65,535")]
+    feet: Annotated[int, _u8("enum", "Feet")]
+    temperature_dc: Annotated[
+        int, Field("h", "0.1 °C", -32768, 32767, "motor; −32768 = not measured")
+    ]
+    current_ma: Annotated[int, _u16("mA", "motor; 65,535 = not measured")]
+
+
+@dataclass(frozen=True, slots=True)
+class Nak:
+    """A command was refused and changed nothing."""
+
+    type: Annotated[int, _u8("", "type of the refused command")]
+    reason: Annotated[int, _u8("enum", "Reason")]
+    limit: Annotated[int, _u16("", "the limit that was hit, see the table of reasons")]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened that nobody asked for; sent once, with sequence 0."""
+
+    event_id: Annotated[int, _u16("", "1…65,535 of this boot, then 1", 1)]
+    code: Annotated[int, _u8("enum", "EventCode")]
+    state: Annotated[int, _u8("enum", "State after it")]
+    uptime_ms: Annotated[int, _u32("ms", "when")]
+
+
+Command = Hello | GetLimits | SetLevel | Stop | EmergencyStop | Clear | GetStatus
+Reply = Identity | Limits | Status | Nak
+Message = Command | Reply | Event
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one message lies on the wire."""
+
+    type_id: int
+    wire_name: str
+    cls: Any
+    fields: tuple[tuple[str, Field], ...]
+    struct: Struct
+    values: Callable[[Any], tuple[Any, ...]]
+    narrowed: tuple[tuple[int, str, int, int], ...]  # index, name, low, high: less than the type
+
+    @property
+    def from_device(self) -> bool:
+        """Whether the device sends it."""
+        return bool(self.type_id & FROM_DEVICE)
+
+
+def _values_of(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if not names:
+        return lambda _message: ()
+    if len(names) == 1:
+        only = names[0]
+        return lambda message: (getattr(message, only),)
+    return attrgetter(*names)
+
+
+def _layout(type_id: int, wire_name: str, cls: Any) -> Layout:
+    hints = get_type_hints(cls, include_extras=True)
+    fields = tuple((name, get_args(hint)[1]) for name, hint in hints.items())
+    whole = {"B": (0, 0xFF), "H": (0, 0xFFFF), "I": (0, 0xFFFF_FFFF), "h": (-0x8000, 0x7FFF)}
+    return Layout(
+        type_id,
+        wire_name,
+        cls,
+        fields,
+        Struct("<" + "".join(field.code for _, field in fields)),
+        _values_of([name for name, _ in fields]),
+        tuple(
+            (index, name, field.low, field.high)
+            for index, (name, field) in enumerate(fields)
+            if field.code in whole and (field.low, field.high) != whole[field.code]
+        ),
+    )
+
+
+MESSAGES: Final = (
+    _layout(0x01, "HELLO", Hello),
+    _layout(0x02, "GET_LIMITS", GetLimits),
+    _layout(0x03, "SET_LEVEL", SetLevel),
+    _layout(0x04, "STOP", Stop),
+    _layout(0x05, "ESTOP", EmergencyStop),
+    _layout(0x06, "CLEAR", Clear),
+    _layout(0x07, "GET_STATUS", GetStatus),
+    _layout(0x81, "IDENTITY", Identity),
+    _layout(0x82, "LIMITS", Limits),
+    _layout(0x83, "STATUS", Status),
+    _layout(0x84, "NAK", Nak),
+    _layout(0x85, "EVENT", Event),
+)
+BY_TYPE: Final = {layout.type_id: layout for layout in MESSAGES}
+BY_CLASS: Final = {layout.cls: layout for layout in MESSAGES}
+# Layout and meaning of these never change, in any major.
+FROZEN_TYPES: Final = frozenset({0x01, 0x05, 0x81, 0x84})
+DEVICE_ID_PATTERN: Final = re.compile(rb"[A-Za-z0-9_-]{1,8}\0*")
+
+
+def device_id_bytes(name: str) -> bytes:
+    """The 8 bytes of a device id. Raises ValueError for anything but 1…8 of A–Z a–z 0–9 _ -."""
+    raw = name.encode("utf-8")
+    if not re.fullmatch(rb"[A-Za-z0-9_-]{1,8}", raw):
+        raise ValueError(
+            f"device id {name!r}: it must be 1 to 8 characters of A–Z, a–z, 0–9, _ and -"
+        )
+    return raw.ljust(8, b"\0")
+
+
+def schema_text() -> str:
+    """The table as one line a message: what the fingerprint is made of."""
+    return "\n".join(
+        f"{layout.type_id:02x} {layout.wire_name} "
+        + ",".join(f"{name}:{f.code}:{f.low}..{f.high}" for name, f in layout.fields)
+        for layout in MESSAGES
+    )
+
+
+FINGERPRINT: Final = zlib.crc32(schema_text().encode("ascii"))
+
+if any(calcsize(layout.struct.format) > limits.PAYLOAD_MAX_BYTES for layout in MESSAGES):
+    raise AssertionError("a payload is longer than a frame can carry")

@@ -1,0 +1,1 @@
+"""A simulated device: a product for trying, testing and developing without hardware."""
