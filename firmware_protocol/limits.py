@@ -53,6 +53,7 @@ HELLO_REPEAT_MS: Final = 250  # boards reset when the port opens and miss the fi
 HELLO_GIVE_UP_MS: Final = 3_000
 COMMAND_TIMEOUT_MS: Final = 100  # the longest frame each way takes 15 ms at 57,600
 COMMAND_RETRY_MS: Final = (100, 200, 400)  # waits before the second, third and fourth sending
+SETPOINT_FRESH_MS: Final = 500  # the link sends a setpoint again no longer than this
 STOP_BURST: Final = 3
 STOP_BURST_GAP_MS: Final = 10
 STOP_REPEAT_MS: Final = 100
