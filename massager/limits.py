@@ -1,0 +1,59 @@
+"""The controller's own limits, no looser than the device's: unit in the name, reason beside it.
+
+Pure numbers. A value outside its range is refused with the range in the message, never clamped.
+The device keeps its own limits (`firmware_protocol/limits.py`) whatever a host asks.
+"""
+
+from typing import Final
+
+# --- what a person may choose ------------------------------------------------------------
+
+INTENSITY_MIN: Final = 1
+INTENSITY_MAX: Final = 10
+INTENSITY_DEFAULT: Final = 3  # in the gentle third: stronger is a choice, not a surprise
+
+MASSAGE_MIN_MS: Final = 300_000  # published foot routines last 5 to 10 min
+MASSAGE_MAX_MS: Final = 600_000  # also the end of every extension
+MASSAGE_DEFAULT_MS: Final = 480_000
+
+WARMUP_MIN_MS: Final = 60_000  # a shorter one would rise faster than the gentle rate
+WARMUP_MAX_MS: Final = 120_000
+WARMUP_DEFAULT_MS: Final = 90_000
+
+# --- how a session moves -----------------------------------------------------------------
+
+GENTLE_RISE_MS: Final = 60_000  # gentlest to max when resuming, raising and after `hold`
+GENTLE_RATE_MAX_PERMILLE_S: Final = 20  # below the 25 ‰/s at which the device's ceiling rises
+LOWER_MS_PER_PERMILLE: Final = 2  # weaker is wanted now: 2 s over the full range
+SOFT_END_MS: Final = 10_000  # so that the silence does not wake a sleeper
+PAUSE_FALL_MS: Final = 2_000  # from full strength, at the device's 500 ‰/s
+
+# --- how long a session may wait ---------------------------------------------------------
+
+PREFLIGHT_MS: Final = 120_000  # for the feet, before the warm-up; then nobody is there
+FEET_BACK_MS: Final = 60_000  # feet put back within it resume; later a person resumes
+PAUSE_LIMIT_MS: Final = 300_000  # a forgotten pause ends by itself
+LINK_BACK_MS: Final = 10_000  # a link lost for longer ends the session
+
+# --- rest --------------------------------------------------------------------------------
+
+# Makers' manuals: no session over 15 min, at most three a day. 13 min is the longest plan (2 min
+# of warm-up, 10 of massage, the soft end) and leaves 2 min to the device's own 15.
+SITTING_MAX_MS: Final = 780_000  # motor-on time between two rests; also of one run
+SITTING_REST_MS: Final = 600_000  # at output 0: a shorter rest does not begin a new sitting
+DAY_MAX_MS: Final = 2_340_000  # three sittings of motor-on time in any 24 h
+DAY_MS: Final = 86_400_000
+
+# --- the tick ----------------------------------------------------------------------------
+
+STREAM_PERIOD_MS: Final = 250  # six setpoints in the default lease of 1500 ms
+STREAM_PATTERN_PERIOD_MS: Final = 100  # while a pattern moves: tapping's edges take 1 s
+HOST_STALL_MS: Final = 500  # a tick this late: the controller cannot be trusted with a motor
+OUTPUT_UNKNOWN_MS: Final = 3_000  # silence of the device after which its output is unknown
+
+# --- patterns, checked when a program is loaded ------------------------------------------
+
+PATTERN_RISE_MAX_PERMILLE_S: Final = 500  # the device's motor gate, at the full range 0…1000 ‰
+PATTERN_CYCLE_MIN_MS: Final = 1_000  # ten setpoints draw a shape, fewer draw noise
+PATTERN_BELOW_PEAK_MAX_MS: Final = 15_000  # longer, and the device's ceiling sinks
+PATTERN_PEAK_MIN_MS: Final = 200  # two setpoints: one of them surely reaches the peak

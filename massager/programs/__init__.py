@@ -1,0 +1,1 @@
+"""Programs: patterns around the chosen intensity, one TOML file each."""
