@@ -1,0 +1,280 @@
+"""The device behind its port: framing, a line with faults, and what a reset does. No I/O.
+
+Bytes go in with `receive` and come out with `data_to_send`; time is an argument, whole device
+milliseconds that never go back. The same port stands behind `sim:`, a pty, TCP and MQTT.
+"""
+
+from collections import deque
+from random import Random
+from typing import Any, Final
+
+from firmware_protocol.framing import DatagramFraming, Framing, StreamFraming
+from firmware_protocol.messages import ResetCause
+from simulator.commands import BadRequest, Request, understand
+from simulator.device import Device, DeviceConfig, TraceRow
+from simulator.line_faults import LineFaults
+
+BOOT_MS: Final = 300  # from power to the first frame: a boot loader's time
+WATCHDOG_MS: Final = 250  # nominal; the chip's own spread keeps it under 500
+UNREAD_MAX_BYTES: Final = 20_480  # what an unread pty takes
+_RECENT_ROWS: Final = 1000
+_BAD_FRAMES_MAX: Final = 65_535
+_BOOT_MAX: Final = 65_535
+_LINE_FAULTS: Final = frozenset({"drop", "corrupt", "duplicate", "delay", "one_byte", "coalesce"})
+_RESETS: Final = {
+    "reboot": (BOOT_MS, ResetCause.POWER_ON),
+    "silent_reboot": (0, ResetCause.BROWN_OUT),
+    "hang": (WATCHDOG_MS, ResetCause.WATCHDOG),
+}
+
+
+class SimulatedPort:
+    """A device and its line, in memory; the same seed and the same calls give the same bytes."""
+
+    def __init__(
+        self,
+        config: DeviceConfig,
+        *,
+        seed: int = 0,
+        datagrams: bool = False,
+        tracing: bool = True,
+        boot_id: int = 1,
+        now_ms: int = 0,
+    ) -> None:
+        self.config = config
+        self.reading = True  # False: bytes from the host are to be left where they are
+        self.plugged = True  # False: the connection is gone
+        self._tracing = tracing
+        self._datagrams = datagrams
+        rng = Random(seed)
+        self._down = LineFaults(rng, datagrams=datagrams, speed=config.speed)
+        self._up = LineFaults(rng, datagrams=datagrams, speed=config.speed)
+        self._now_ms = now_ms
+        self._unread: list[bytes] = []
+        self._rows: list[TraceRow] = []
+        self._recent: deque[TraceRow] = deque(maxlen=_RECENT_ROWS)
+        self._boots_at_ms: int | None = None  # while it is dark or hangs
+        self._reset_cause = ResetCause.POWER_ON
+        self._plugged_at_ms: int | None = None
+        self._boot(boot_id, silent=False)
+
+    # --- bytes and time -----------------------------------------------------------------------
+
+    def receive(self, data: bytes, now_ms: int) -> None:
+        """Bytes from the host (stream: as they came; datagrams: one message)."""
+        self.tick(now_ms)
+        if not self.plugged:
+            return
+        if self.reading:
+            self._down.send(data, now_ms)
+            self._carry(now_ms)
+        elif self.unread_bytes() + len(data) <= UNREAD_MAX_BYTES:
+            self._unread.append(data)
+
+    def tick(self, now_ms: int) -> None:
+        """Let everything happen that is due up to `now_ms`, each thing at its own time."""
+        while (at_ms := self.next_deadline_ms()) is not None and self._now_ms < at_ms <= now_ms:
+            self._advance(at_ms)
+        self._advance(max(now_ms, self._now_ms))
+
+    def data_to_send(self, now_ms: int) -> list[bytes]:
+        """The chunks that reach the host now; each is one read of its own."""
+        return self._up.due(now_ms) if self.plugged else []
+
+    def next_deadline_ms(self) -> int | None:
+        """When `tick` and `data_to_send` are wanted next, or None."""
+        deadlines = (
+            self._boots_at_ms if self._boots_at_ms is not None else self.device.next_deadline_ms(),
+            self._down.next_deadline_ms(),
+            self._up.next_deadline_ms(),
+            self._plugged_at_ms,
+        )
+        return min((at_ms for at_ms in deadlines if at_ms is not None), default=None)
+
+    def unread_bytes(self) -> int:
+        """Bytes from the host that wait because the port is not read (`stop_reading`)."""
+        return sum(map(len, self._unread))
+
+    def discard_unread(self) -> None:
+        """Forget the bytes that wait unread, as flushing a serial port's output does."""
+        self._unread.clear()
+
+    def line_opened(self) -> None:
+        """The host opened the line anew: half a frame from before is forgotten."""
+        self._framing.reset()
+
+    def take_trace(self) -> list[TraceRow]:
+        """The rows of the motor trace since the last call."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    # --- commands and faults ------------------------------------------------------------------
+
+    def command(self, request: object, now_ms: int | None = None) -> dict[str, Any]:
+        """Do what a request of `simulator.commands` says, now; the answer says `ok` or `error`."""
+        if now_ms is not None:
+            self.tick(now_ms)
+        try:
+            understood = understand(request)
+            self._refuse_what_cannot_be(understood)
+        except BadRequest as error:
+            return {"ok": False, "error": str(error)}
+        answer = self._do(understood)
+        self._advance(self._now_ms)
+        return {"ok": True, **answer}
+
+    def _refuse_what_cannot_be(self, request: Request) -> None:
+        if self._datagrams and request.value == "one_byte":
+            raise BadRequest("one_byte needs a stream of bytes; over MQTT messages stay whole")
+        if not self._tracing and request.value == "trace":
+            raise BadRequest("no trace is kept here")
+        if request.verb == "feet" and not self.config.feet_sensor:
+            raise BadRequest("this device has no feet sensor; start it without --no-feet-sensor")
+
+    def _do(self, request: Request) -> dict[str, Any]:
+        match request.verb:
+            case "get" if request.value == "status":
+                return self._status()
+            case "get":
+                rows = list(self._recent)[-request.whole("last") :]
+                return {"trace": [row._asdict() for row in rows]}
+            case "feet":
+                self.device.set_feet(request.value == "on", self._now_ms)
+            case "button":
+                self.device.press_button(self._now_ms)
+            case _:
+                self._fault(request)
+        return {}
+
+    def _fault(self, request: Request) -> None:
+        match request.value:
+            case "none":
+                self._end_faults()
+            case "stop_reading":
+                self.reading = False
+            case "unplug":
+                self._unplug(request.whole("ms"))
+            case fault if fault in _RESETS:
+                self._go_down(fault)
+            case fault if fault in _LINE_FAULTS:
+                for line in self._lines(str(request.arguments["direction"])):
+                    _set_line_fault(line, request)
+            case fault:
+                self.device.inject(fault, self._now_ms)
+
+    def _status(self) -> dict[str, Any]:
+        faults = [f"down {fault}" for fault in self._down.active()]
+        faults += [f"up {fault}" for fault in self._up.active()]
+        faults += [] if self.reading else ["stop_reading"]
+        faults += [] if self.plugged else ["unplug"]
+        return {
+            "device_id": self.config.device_id,
+            "device_ms": self._now_ms,
+            "boot": self.device.boot_id,
+            "running": self._boots_at_ms is None,
+            "state": self.device.state.name.lower(),
+            "output": self.device.output_permille,
+            "feet": self.device.feet_on if self.config.feet_sensor else None,
+            "bad_frames": self._framing.bad_frames,
+            "line_faults": faults,
+        }
+
+    def _lines(self, direction: str) -> tuple[LineFaults, ...]:
+        return {"down": (self._down,), "up": (self._up,), "both": (self._down, self._up)}[direction]
+
+    def _end_faults(self) -> None:
+        self._down.clear()
+        self._up.clear()
+        self.reading = True
+        unread, self._unread = self._unread, []
+        for data in unread:
+            self._down.send(data, self._now_ms)
+        if not self.plugged:
+            self._plugged_at_ms = self._now_ms
+        self.device.inject("none", self._now_ms)
+
+    def _unplug(self, for_ms: int) -> None:
+        self.plugged = False
+        self._plugged_at_ms = self._now_ms + for_ms * self.config.speed
+        self._unread.clear()
+        self._down.lose_all()
+        self._up.lose_all()
+
+    # --- power --------------------------------------------------------------------------------
+
+    def _go_down(self, fault: str) -> None:
+        """Reset now (the output is 0 at once), or hang (it stays) until the watchdog resets."""
+        dark_ms, self._reset_cause = _RESETS[fault]
+        if fault == "hang":
+            self.device.inject(fault, self._now_ms)
+        else:
+            self.device.power_off(self._now_ms)
+        self._keep_rows()
+        self._boots_at_ms = self._now_ms + dark_ms
+        if dark_ms == 0:
+            self._boots_at_ms = None
+            self._boot(self.device.boot_id % _BOOT_MAX + 1, silent=True)
+
+    def _boot(self, boot_id: int, *, silent: bool) -> None:
+        self.device = Device(
+            self.config,
+            boot_id=boot_id,
+            reset_cause=self._reset_cause,
+            now_ms=self._now_ms,
+            tracing=self._tracing,
+        )
+        self._framing: Framing = DatagramFraming() if self._datagrams else StreamFraming()
+        told = self.device.tick(self._now_ms)
+        self._keep_rows()
+        if not silent:
+            self._answer(told)
+
+    # --- one instant --------------------------------------------------------------------------
+
+    def _advance(self, at_ms: int) -> None:
+        self._now_ms = at_ms
+        if self._plugged_at_ms is not None and self._plugged_at_ms <= at_ms:
+            self._plugged_at_ms, self.plugged = None, True
+            self._framing.reset()
+        if self._boots_at_ms is not None and self._boots_at_ms <= at_ms:
+            self._boots_at_ms = None
+            self._boot(self.device.boot_id % _BOOT_MAX + 1, silent=False)
+        if self._boots_at_ms is None:
+            self._answer(self.device.tick(at_ms))
+        self._carry(at_ms)
+
+    def _carry(self, now_ms: int) -> None:
+        for chunk in self._down.due(now_ms):
+            if self._boots_at_ms is not None:
+                continue
+            for raw in self._framing.receive(chunk):
+                self.device.bad_frames = min(self._framing.bad_frames, _BAD_FRAMES_MAX)
+                self._answer(self.device.on_frame(raw, now_ms))
+            self.device.bad_frames = min(self._framing.bad_frames, _BAD_FRAMES_MAX)
+        self._keep_rows()
+
+    def _answer(self, frames: list[bytes]) -> None:
+        if self.plugged:
+            for raw in frames:
+                self._up.send(self._framing.encode(raw), self._now_ms)
+
+    def _keep_rows(self) -> None:
+        if self._tracing and (rows := self.device.take_trace()):
+            self._rows += rows
+            self._recent.extend(rows)
+
+
+def _set_line_fault(line: LineFaults, request: Request) -> None:
+    match request.value:
+        case "drop":
+            line.drop_rate = request.number("rate")
+        case "corrupt":
+            line.corrupt_rate = request.number("rate")
+        case "duplicate":
+            line.duplicate_rate = request.number("rate")
+        case "delay":
+            line.delay_ms, line.jitter_ms = request.whole("ms"), request.whole("jitter_ms")
+        case "coalesce":
+            line.coalesce_ms = request.whole("ms")
+        case "one_byte":
+            line.one_byte = True
