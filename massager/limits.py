@@ -34,6 +34,9 @@ PREFLIGHT_MS: Final = 120_000  # for the feet, before the warm-up; then nobody i
 FEET_BACK_MS: Final = 60_000  # feet put back within it resume; later a person resumes
 PAUSE_LIMIT_MS: Final = 300_000  # a forgotten pause ends by itself
 LINK_BACK_MS: Final = 10_000  # a link lost for longer ends the session
+LINK_RETRY_MS: Final = 250  # real time between two tries to open a lost link
+ARMING_MAX_MS: Final = 8_000  # 3 s of HELLO, and what ran before falls for up to 2 s
+STOP_CONFIRM_MS: Final = 5_000  # the lease and its fall take 2.5 s; then the output is unknown
 
 # --- rest --------------------------------------------------------------------------------
 

@@ -1,0 +1,267 @@
+"""The words of a session: its states, what may happen to it, what it asks for. Data only.
+
+    Idle ─► Arming ─► Preflight ─► Running ◄─► Paused
+                │          │          │           │
+                └──────────┴──► Stopping ◄────────┘        Ended is reached from every state
+
+`session.step` is the only place that moves from one to another.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from firmware_protocol.limits import LEASE_DEFAULT_MS, LEASE_SIMULATED_SPEED_MS
+from firmware_protocol.link import LinkEvent
+from firmware_protocol.messages import Command, Identity, Status
+from massager.plan import Choice, Levels, Progress, SessionPlan
+
+
+class StopReason(StrEnum):
+    """Why a session ended; every session has exactly one."""
+
+    COMPLETED = "completed"
+    REQUESTED = "requested"
+    EMERGENCY = "emergency"
+    FEET_REMOVED = "feet removed"
+    NO_FEET = "no feet"
+    PAUSED_TOO_LONG = "paused too long"
+    LEASE_EXPIRED = "lease expired"
+    LINK_LOST = "link lost"
+    OVERHEATED = "overheated"
+    STALLED = "stalled"
+    RUN_LIMIT = "run limit"
+    SITTING_LIMIT = "sitting limit"
+    HOST_SUSPENDED = "host suspended"
+    HOST_STALLED = "host stalled"
+    DEVICE_RESTARTED = "device restarted"
+    TAKEN_OVER = "taken over"
+    SHUTDOWN = "shutdown"
+    FAULT = "fault"
+    REFUSED = "refused"
+    NO_HANDSHAKE = "no handshake"
+    WRONG_DEVICE = "wrong device"
+
+
+class PauseReason(StrEnum):
+    """Why the feet rest now, though the session goes on."""
+
+    PERSON = "paused"
+    FEET = "feet lifted"
+    LINK_LOST = "link lost"
+    LEASE_EXPIRED = "lease expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a session may rely on and must insist on; fixed when it starts.
+
+    `speed` is the controller's clock over real time (1…20). `device_id` is the only device that
+    may be driven, or None for whichever answers. `max_intensity` is the person's own cap.
+    """
+
+    speed: int = 1
+    device_id: str | None = None
+    max_intensity: int = 10
+
+    @property
+    def lease_ms(self) -> int:
+        """The lease that goes with each setpoint, ms of device time."""
+        return LEASE_DEFAULT_MS if self.speed == 1 else LEASE_SIMULATED_SPEED_MS
+
+    @property
+    def patience(self) -> int:
+        """Waits on the line are real time: the line gets no faster with the clock."""
+        return self.speed
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What has become of the session so far. Times in ms of the controller's clock."""
+
+    terms: Terms
+    choice: Choice
+    identity: Identity
+    levels: Levels
+    progress: Progress
+    status: Status
+    heard_ms: int  # when `status` came
+    ticked_ms: int
+    motor_on_ms: int = 0
+    highest_output_permille: int = 0
+
+    @property
+    def has_feet_sensor(self) -> bool:
+        """Whether the device can tell that feet are on."""
+        return bool(self.status.feet)
+
+
+# --- states ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing has started."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Arming:
+    """The handshake: who is there, what are its limits, does it take a setpoint of 0."""
+
+    terms: Terms
+    choice: Choice
+    since_ms: int
+    identity: Identity | None = None
+    levels: Levels | None = None
+    before: Course | None = None  # a session that a person resumes over a new link
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """Waiting for feet, at level 0."""
+
+    course: Course
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The plan moves the setpoint."""
+
+    course: Course
+    plan: SessionPlan
+    plan_from_ms: int
+    setpoint_permille: int
+    moving: bool = False  # the setpoint changes quickly: stream faster
+    goes_to: StopReason = StopReason.COMPLETED  # what the plan's end means
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Falling to 0 or there; the massage time stands still."""
+
+    course: Course
+    why: PauseReason
+    since_ms: int
+    fall_from_permille: int
+    link_lost_ms: int | None = None  # since when the device cannot be reached
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The end is decided; the device has not yet confirmed output 0."""
+
+    course: Course | None
+    reason: StopReason
+    detail: str
+    since_ms: int
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Over. Nothing but a new session moves the motor again."""
+
+    course: Course | None
+    reason: StopReason
+    detail: str  # one sentence for a person
+    output_confirmed: bool  # the device itself reported output 0
+
+
+State: TypeAlias = Idle | Arming | Preflight | Running | Paused | Stopping | Ended
+
+
+# --- what may happen -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A person or an automation starts a session."""
+
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The session's own time; the only thing that moves the setpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A person wants a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """A person wants to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetIntensity:
+    """A person wants another intensity, 1…10."""
+
+    intensity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """A person wants more massage time."""
+
+    more_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoftStop:
+    """Fall to 0 in 2 s and end."""
+
+    reason: StopReason = StopReason.REQUESTED
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HardStop:
+    """Emergency stop: output 0 at once, latched in the device."""
+
+    reason: StopReason = StopReason.EMERGENCY
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The transport is gone."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """The transport is open again."""
+
+
+Request: TypeAlias = Start | Pause | Resume | SetIntensity | Extend | SoftStop | HardStop
+Input: TypeAlias = Request | Tick | LinkDown | LinkUp | LinkEvent
+
+
+# --- what it asks for ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """Send a HELLO with a new nonce."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """Send a HELLO that touches nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The request was understood and not done; the text says why and what would be."""
+
+    why: str
+
+
+Output: TypeAlias = Command | OpenSession | Identify | Refuse
