@@ -3,9 +3,25 @@
 A transport knows no frames and no sessions. Errors are those of `massager.errors`.
 """
 
-from typing import Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
 
 from massager.errors import NoDevice
+
+# What may lie unsent before a stop (11 ms at 57,600 baud): a plain write beyond it is dropped,
+# which the link mends by sending the current setpoint again.
+UNSENT_MAX_BYTES: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a transport needs beside its URL. Each transport reads what concerns it."""
+
+    mqtt_username: str | None = None  # a user in the URL comes before it
+    mqtt_password: str | None = field(default=None, repr=False)
+    mqtt_ca_file: Path | None = None  # PEM; the system's authorities where there is none
+    speed: int = 1  # `sim:` only: device milliseconds in a millisecond of the event loop, 1…20
 
 
 class Receiver(Protocol):
@@ -21,20 +37,29 @@ class Receiver(Protocol):
 class Transport(Protocol):
     """One way to reach a device. May be opened again after it was lost or closed."""
 
-    url: str  # as a person may see it: without a password
-    datagrams: bool  # one `write` is one message (MQTT); otherwise a stream of bytes
+    @property
+    def url(self) -> str:
+        """As a person may see it: without a password."""
+
+    @property
+    def datagrams(self) -> bool:
+        """Whether one `write` is one message (MQTT); otherwise a stream of bytes."""
 
     async def open(self, receiver: Receiver) -> None:
-        """Open, exclusively where the system can. Raises a NoDevice that names the way out."""
+        """Open, exclusively where the system can. Raises a NoDevice that names the way out.
+
+        What was open before is closed first. Cancelling it leaves the transport closed.
+        """
 
     def write(self, data: bytes, *, urgent: bool = False) -> None:
         """Send without ever waiting. Urgent data discards what is unsent and goes first.
 
-        Does nothing where the transport is not open: the loss is told by `connection_lost`.
+        Data that is not urgent is dropped where `UNSENT_MAX_BYTES` would be exceeded. Does
+        nothing where the transport is not open: the loss is told by `connection_lost`.
         """
 
     def unsent_bytes(self) -> int:
         """Bytes accepted by `write` that, as far as the system tells, have not left yet."""
 
     async def close(self) -> None:
-        """Let go. Safe in any state, any number of times."""
+        """Let go, in any state, any number of times; what is unsent gets 50 ms to leave."""
