@@ -4,23 +4,24 @@ SPEC.md, sections 3 and 4. Checks of meaning (session, sequence, state) are the 
 link's, not the codec's.
 """
 
+import struct
 from dataclasses import dataclass
-from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from firmware_protocol.errors import LocalProtocolError, OutOfRange, UnknownType, WrongLength
-from firmware_protocol.limits import PROTOCOL_MAJOR
+from firmware_protocol.limits import HEADER_BYTES, PROTOCOL_MAJOR
 from firmware_protocol.messages import (
     BY_CLASS,
     BY_TYPE,
     DEVICE_ID_PATTERN,
+    HEADER_FORMAT,
     NO_TOKEN,
     Identity,
     Layout,
     Message,
 )
 
-_HEADER: Final = Struct("<BBBH")
+_HEADER: Final = struct.Struct(HEADER_FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,13 @@ def encode(
     """The raw frame of `message`. Raises LocalProtocolError where a field is out of its range."""
     layout = BY_CLASS[type(message)]
     values = layout.values(message)
-    for index, name, low, high in layout.narrowed:
-        if not low <= values[index] <= high:
-            raise LocalProtocolError(
-                f"{layout.wire_name}.{name} is {values[index]}; it must be {low} to {high}"
-            )
-    header = _HEADER.pack(major, layout.type_id, sequence, token)
-    return header + layout.struct.pack(*values)
+    problem = _range_problem(layout, values)
+    if problem:
+        raise LocalProtocolError(problem)
+    try:
+        return layout.frame.pack(major, layout.type_id, sequence, token, *values)
+    except struct.error as error:
+        raise LocalProtocolError(f"{layout.wire_name} does not fit its layout: {error}") from None
 
 
 def header_of(raw: bytes) -> Header:
@@ -54,28 +55,46 @@ def header_of(raw: bytes) -> Header:
 
 
 def decode(raw: bytes) -> Message:
-    """The message of a verified raw frame.
-
-    A payload from the host has exactly its length; one from the device has at least its length,
-    because a later minor may append. Raises UnknownType, WrongLength or OutOfRange.
-    """
-    layout = BY_TYPE.get(raw[1])
-    if layout is None:
-        raise UnknownType(f"type 0x{raw[1]:02x} is not known")
-    size, expected = len(raw) - _HEADER.size, layout.struct.size
-    if size < expected or (size > expected and not layout.from_device):
-        raise WrongLength(f"{layout.wire_name} has {expected} bytes of payload, not {size}")
-    values = layout.struct.unpack_from(raw, _HEADER.size)
-    if layout.narrowed:
-        _check_ranges(layout, values)
-    message: Message = layout.cls(*values)
-    if type(message) is Identity and not DEVICE_ID_PATTERN.fullmatch(message.device_id):
-        raise OutOfRange(f"IDENTITY.device_id is {message.device_id!r}")
+    """The message of a verified raw frame. Raises UnknownType, WrongLength or OutOfRange."""
+    layout, values = _unpack(raw)
+    problem = _range_problem(layout, values)
+    if problem:
+        raise OutOfRange(problem)
+    message: Message = layout.make(*values)
     return message
 
 
-def _check_ranges(layout: Layout, values: tuple[int, ...]) -> None:
+def decode_unchecked(raw: bytes) -> Message:
+    """`decode` without the ranges, for a device: SPEC.md lets it judge session and sequence before
+    them, and answer with the limit that was hit. Raises UnknownType or WrongLength."""
+    layout, values = _unpack(raw)
+    message: Message = layout.make(*values)
+    return message
+
+
+def _unpack(raw: bytes) -> tuple[Layout, tuple[Any, ...]]:
+    """A payload from the host has exactly its length; one from the device has at least its length,
+    because a later minor may append."""
+    size = len(raw) - HEADER_BYTES
+    if size < 0:
+        raise WrongLength(f"a raw frame has at least {HEADER_BYTES} bytes, not {len(raw)}")
+    layout = BY_TYPE.get(raw[1])
+    if layout is None:
+        raise UnknownType(f"type 0x{raw[1]:02x} is not known")
+    expected = layout.struct.size
+    if size != expected and (size < expected or not layout.from_device):
+        raise WrongLength(f"{layout.wire_name} has {expected} bytes of payload, not {size}")
+    return layout, layout.struct.unpack_from(raw, HEADER_BYTES)
+
+
+def _range_problem(layout: Layout, values: tuple[Any, ...]) -> str:
+    """What is wrong with `values`, or nothing."""
     for index, name, low, high in layout.narrowed:
         value = values[index]
         if value < low or value > high:
-            raise OutOfRange(f"{layout.wire_name}.{name} is {value}; it must be {low} to {high}")
+            return f"{layout.wire_name}.{name} is {value}; it must be {low} to {high}"
+    if layout.cls is Identity:
+        device_id: bytes = values[3]
+        if not DEVICE_ID_PATTERN.fullmatch(device_id):
+            return f"IDENTITY.device_id is {device_id!r}; it must be 1 to 8 of A–Z a–z 0–9 _ -"
+    return ""

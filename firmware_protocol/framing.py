@@ -18,7 +18,8 @@ from firmware_protocol.limits import (
     RAW_MIN_BYTES,
 )
 
-_CODE: Final = [bytes([n]) for n in range(ENCODED_MAX_BYTES + 1)]
+_CODE: Final = [bytes([length + 1]) for length in range(RAW_MAX_BYTES + 1)]  # by block length
+_CRC_RESIDUE: Final = 0x2144DF1C  # what CRC-32 gives over any bytes with their own CRC behind them
 
 
 class Framing(Protocol):
@@ -49,28 +50,30 @@ def verify(protected: bytes) -> bytes:
     """The raw frame inside. Raises BadFrame where size or CRC-32 are wrong."""
     if not RAW_MIN_BYTES <= len(protected) <= RAW_MAX_BYTES:
         raise BadFrame(f"{len(protected)} bytes cannot be a frame")
-    raw = protected[:-CRC_BYTES]
-    if crc32(raw) != int.from_bytes(protected[-CRC_BYTES:], "little"):
+    if crc32(protected) != _CRC_RESIDUE:
         raise BadFrame("the CRC-32 does not match")
-    return raw
+    return protected[:-CRC_BYTES]
 
 
 def cobs_encode(data: bytes) -> bytes:
-    """`data` (under 254 bytes) without any zero byte, one byte longer."""
-    return b"".join([_CODE[len(block) + 1] + block for block in data.split(b"\0")])
+    """`data` (at most 41 bytes) without any zero byte, one byte longer."""
+    return b"".join([_CODE[len(block)] + block for block in data.split(b"\0")])
 
 
 def cobs_decode(encoded: bytes) -> bytes:
-    """The inverse of `cobs_encode`. Raises BadFrame where the code bytes do not add up."""
+    """The inverse of `cobs_encode`. Raises BadFrame for anything that it cannot have made."""
+    size = len(encoded)
+    if size > ENCODED_MAX_BYTES:
+        raise BadFrame("longer than any frame")
+    if b"\0" in encoded:
+        raise BadFrame("a zero byte inside a frame")
     data = bytearray(encoded)
-    index, size = 0, len(data)
+    index = 0
     while index < size:
         code = data[index]
-        if code == 0:
-            raise BadFrame("a zero byte inside a frame")
         data[index] = 0
         index += code
-    if index != size:
+    if index != size or not size:
         raise BadFrame("the COBS code bytes do not add up")
     return bytes(data[1:])
 
@@ -92,40 +95,27 @@ class StreamFraming:
 
         After any garbage, the next frame that arrives whole is in the result.
         """
-        *candidates, rest = data.split(b"\0")
+        candidates = (self._partial + data).split(b"\0")
+        rest = candidates.pop()
+        if self._skipping and candidates:
+            candidates[0] = b""
+            self._skipping = False
+        if len(rest) > ENCODED_MAX_BYTES and not self._skipping:
+            self._skipping = True
+            self.bad_frames += 1
+        self._partial = b"" if self._skipping else rest
         frames: list[bytes] = []
-        if candidates:
-            if not self._skipping:
-                candidates[0] = self._partial + candidates[0]
-                self._partial = b""
-            else:
-                candidates[0] = b""
-                self._skipping = False
-            for candidate in candidates:
-                if candidate:
-                    self._take(candidate, frames)
-        if rest and not self._skipping:
-            self._keep(rest)
+        for candidate in candidates:
+            if candidate:
+                try:
+                    frames.append(verify(cobs_decode(candidate)))
+                except BadFrame:
+                    self.bad_frames += 1
         return frames
 
     def reset(self) -> None:
         """Forget half a frame, because the line was opened anew."""
         self._partial, self._skipping = b"", False
-
-    def _take(self, candidate: bytes, frames: list[bytes]) -> None:
-        try:
-            if len(candidate) > ENCODED_MAX_BYTES:
-                raise BadFrame("longer than any frame")
-            frames.append(verify(cobs_decode(candidate)))
-        except BadFrame:
-            self.bad_frames += 1
-
-    def _keep(self, rest: bytes) -> None:
-        if len(self._partial) + len(rest) > ENCODED_MAX_BYTES:
-            self._partial, self._skipping = b"", True
-            self.bad_frames += 1
-        else:
-            self._partial += rest
 
 
 class DatagramFraming:
