@@ -368,7 +368,7 @@ def _lowering_ms(fall_permille: int) -> int:
 
 
 def _check_intensity(intensity: int) -> None:
-    if not limits.INTENSITY_MIN <= intensity <= limits.INTENSITY_MAX:
+    if intensity not in range(limits.INTENSITY_MIN, limits.INTENSITY_MAX + 1):
         raise UsageError(
             f"intensity is a whole number from {limits.INTENSITY_MIN} to {limits.INTENSITY_MAX}, "
             f"not {intensity}"

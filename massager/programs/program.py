@@ -105,9 +105,13 @@ class FinalFall:
     numerator: int
     denominator: int
 
+    def start_ms(self, massage_total_ms: int) -> int:
+        """The massage time at which it begins."""
+        return massage_total_ms * self.numerator // self.denominator
+
     def factor_at(self, massage_elapsed_ms: int, massage_total_ms: int) -> float:
         """1 before the fall, 0 at the end of the massage."""
-        start_ms = massage_total_ms * self.numerator // self.denominator
+        start_ms = self.start_ms(massage_total_ms)
         if massage_elapsed_ms <= start_ms:
             return 1.0
         left_ms = max(massage_total_ms - massage_elapsed_ms, 0)

@@ -1,0 +1,106 @@
+"""The arguments by which a person chooses a session: `start` and `plan` share them.
+
+Every value is checked against its range while it is parsed. Loads nothing until a choice is asked
+for, so that `massager --help` and a stop stay quick.
+"""
+
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+from massager import limits
+from massager.errors import UsageError
+
+if TYPE_CHECKING:
+    from massager.plan import Choice
+
+PROGRAM_DEFAULT: Final = "classic"
+SHAPES: Final = ("linear", "hold")
+
+
+def add_choice_arguments(parser: ArgumentParser) -> None:
+    """--intensity, --minutes, --warmup, --shape, --program. Parsing raises UsageError."""
+    parser.add_argument(
+        "--intensity",
+        metavar="N",
+        type=_whole("--intensity", limits.INTENSITY_MIN, limits.INTENSITY_MAX),
+        default=limits.INTENSITY_DEFAULT,
+        help=f"{limits.INTENSITY_MIN} to {limits.INTENSITY_MAX} (default: %(default)s)",
+    )
+    low, high = limits.MASSAGE_MIN_MS // 60_000, limits.MASSAGE_MAX_MS // 60_000
+    parser.add_argument(
+        "--minutes",
+        metavar="M",
+        type=_number("--minutes", low, high),
+        default=limits.MASSAGE_DEFAULT_MS / 60_000,
+        help=f"of massage, {low} to {high} (default: %(default)g)",
+    )
+    low, high = limits.WARMUP_MIN_MS // 1000, limits.WARMUP_MAX_MS // 1000
+    parser.add_argument(
+        "--warmup",
+        metavar="S",
+        type=_number("--warmup", low, high),
+        default=limits.WARMUP_DEFAULT_MS / 1000,
+        help=f"seconds of warm-up, {low} to {high} (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--shape",
+        metavar="SHAPE",
+        type=_shape,
+        default=SHAPES[0],
+        help="the warm-up: linear (rises all the time) or hold (stays at the gentlest, then rises)",
+    )
+    parser.add_argument(
+        "--program",
+        metavar="NAME",
+        default=PROGRAM_DEFAULT,
+        help="a program's name or file (default: %(default)s; see: massager programs)",
+    )
+
+
+def choice_from(args: Namespace) -> "Choice":
+    """The choice in the parsed arguments.
+
+    `args.programs_dir`, where the shell sets it, is the folder of a person's own programs.
+    UsageError for an unknown program, ConfigError for a file that cannot be used.
+    """
+    from massager.plan import Choice, Shape
+    from massager.programs import load_program
+
+    return Choice(
+        intensity=args.intensity,
+        massage_ms=round(args.minutes * 60_000),
+        warmup_ms=round(args.warmup * 1000),
+        shape=Shape(args.shape),
+        program=load_program(args.program, getattr(args, "programs_dir", None)),
+    )
+
+
+def _whole(flag: str, low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise UsageError(f"{flag} is a whole number from {low} to {high}, not {text[:40]!r}")
+        return int(text)
+
+    return parse
+
+
+def _number(flag: str, low: int, high: int) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not isfinite(value) or not low <= value <= high:
+            raise UsageError(f"{flag} is a number from {low} to {high}, not {text[:40]!r}")
+        return value
+
+    return parse
+
+
+def _shape(text: str) -> str:
+    if text not in SHAPES:
+        raise UsageError(f"--shape is {' or '.join(SHAPES)}, not {text[:40]!r}")
+    return text
