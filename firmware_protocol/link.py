@@ -207,6 +207,8 @@ class Link:
             raise LocalProtocolError(f"{type(command).__name__} needs a session; send HELLO first")
 
     def _enqueue(self, command: Command) -> None:
+        if command in self._queue:
+            return
         if len(self._queue) >= _QUEUE_MAX:
             raise LocalProtocolError(f"{_QUEUE_MAX} commands are waiting already")
         self._queue.append(command)

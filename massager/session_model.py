@@ -113,6 +113,7 @@ class Arming:
     terms: Terms
     choice: Choice
     since_ms: int
+    free: bool = False  # nobody else drives the device: this session may be opened
     identity: Identity | None = None
     levels: Levels | None = None
     before: Course | None = None  # a session that a person resumes over a new link
@@ -157,6 +158,7 @@ class Stopping:
     reason: StopReason
     detail: str
     since_ms: int
+    emergency: bool = False
     acknowledged: bool = False
 
 

@@ -1,0 +1,203 @@
+"""What the device says during a session, and what becomes of it when it falls silent. Pure.
+
+Anything unexpected moves toward off; an event is only a hint to look, because it may be lost.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from firmware_protocol.messages import (
+    EmergencyStop,
+    EndReason,
+    EventCode,
+    Fault,
+    Feet,
+    GetStatus,
+    Identity,
+    Nak,
+    Reason,
+    Status,
+    Stop,
+    word_of,
+)
+from firmware_protocol.messages import State as DeviceState
+from massager.limits import FEET_BACK_MS
+from massager.plan import level_of
+from massager.session_handshake import handshake_ended
+from massager.session_model import (
+    Arming,
+    Course,
+    Ended,
+    HardStop,
+    Identify,
+    Paused,
+    PauseReason,
+    Preflight,
+    Running,
+    SoftStop,
+    State,
+    Stopping,
+    StopReason,
+)
+from massager.session_moves import (
+    Live,
+    Step,
+    hard_stop,
+    heard,
+    holds_session,
+    pause,
+    run,
+    soft_stop,
+)
+
+# What the device's own reason for ending a session means to the person.
+_ENDED_BY_DEVICE: Final[dict[int, tuple[StopReason, str]]] = {
+    EndReason.STOP: (StopReason.REQUESTED, "stopped at the device or by another controller"),
+    EndReason.EMERGENCY_STOP: (StopReason.EMERGENCY, "emergency stop from elsewhere"),
+    EndReason.TAKEN_OVER: (StopReason.TAKEN_OVER, "another controller opened a session"),
+    EndReason.RUN_LIMIT: (StopReason.RUN_LIMIT, "the device's own limit for one run"),
+    EndReason.FAULT: (StopReason.FAULT, "the device reported a fault"),
+}
+
+
+_FAULTS: Final = (
+    (Fault.EMERGENCY_STOP, StopReason.EMERGENCY, "emergency stop"),
+    (Fault.OVER_TEMPERATURE, StopReason.OVERHEATED, "the motor is too hot; let it cool"),
+    (Fault.STALL, StopReason.STALLED, "the motor does not turn; look what blocks it"),
+    (
+        Fault.STUCK_ON,
+        StopReason.FAULT,
+        "the motor moves though it is switched off: pull the plug",
+    ),
+    (Fault.OVER_CURRENT, StopReason.FAULT, "the motor draws too much current"),
+    (Fault.SENSOR, StopReason.FAULT, "a sensor of the device does not work"),
+    (Fault.INTERNAL, StopReason.FAULT, "the device's own checks failed"),
+)
+
+
+def status_came(state: Live, status: Status, now_ms: int) -> Step:
+    course = heard(state.course, status, now_ms)
+    state = replace(state, course=course)
+    if status.boot_id != course.identity.boot_id:
+        return _ended_by_device(course, StopReason.DEVICE_RESTARTED, "the device restarted", now_ms)
+    if status.end_reason != EndReason.NONE or status.state == DeviceState.LATCHED:
+        return _void(state, status.end_reason, now_ms)
+    if status.output_permille > level_of(course.terms.max_intensity, course.levels):
+        detail = f"the output {status.output_permille} ‰ was above the person's cap"
+        return hard_stop(state, HardStop(StopReason.FAULT, detail), now_ms)
+    match state:
+        case Preflight() if status.feet != Feet.OFF:
+            return run(course, now_ms)
+        case Running() if status.state == DeviceState.STOPPING:
+            return pause(state, PauseReason.FEET, now_ms)
+        case Paused(why=PauseReason.FEET) if status.feet == Feet.ON:
+            if now_ms - state.since_ms < FEET_BACK_MS and status.output_permille == 0:
+                return run(course, now_ms)
+            return state, ()
+        case _:
+            return state, ()
+
+
+def _void(state: Live, end_reason: int, now_ms: int) -> Step:
+    """The device says that this session is over, and why."""
+    course = state.course
+    if course.status.state == DeviceState.LATCHED:
+        for fault, reason, detail in _FAULTS:
+            if course.status.faults & fault:
+                return _ended_by_device(course, reason, detail, now_ms)
+    if end_reason in (EndReason.LEASE_EXPIRED, EndReason.NONE):
+        if isinstance(state, Paused) and not holds_session(state):
+            return state, ()
+        if end_reason == EndReason.NONE:
+            return _ended_by_device(
+                course, StopReason.DEVICE_RESTARTED, "the device restarted", now_ms
+            )
+        return pause(state, PauseReason.LEASE_EXPIRED, now_ms)
+    reason, detail = _ENDED_BY_DEVICE.get(end_reason, _ENDED_BY_DEVICE[EndReason.FAULT])
+    return _ended_by_device(course, reason, detail, now_ms)
+
+
+def _ended_by_device(course: Course, reason: StopReason, detail: str, now_ms: int) -> Step:
+    """The device has ended the session by itself: watch it come to rest."""
+    if reason is StopReason.TAKEN_OVER:
+        return Ended(course, reason, detail, output_confirmed=False), ()
+    if course.heard_ms == now_ms and course.status.output_permille == 0:
+        return Ended(course, reason, detail, output_confirmed=True), ()
+    return Stopping(course, reason, detail, now_ms, acknowledged=True), (GetStatus(),)
+
+
+def setpoint_refused(state: Live, nak: Nak, now_ms: int) -> Step:
+    match nak.reason:
+        case Reason.STALE | Reason.STOPPING:
+            return state, (GetStatus(),)
+        case Reason.SESSION:
+            return _void(state, nak.limit, now_ms)
+        case Reason.FEET if isinstance(state, Running):
+            return pause(state, PauseReason.FEET, now_ms)
+        case Reason.LATCHED | Reason.RESTING | Reason.FEET:
+            return state, (GetStatus(),)
+        case _:
+            detail = f"the device refused a setpoint ({word_of(Reason, nak.reason)})"
+            return soft_stop(state, SoftStop(StopReason.FAULT, detail), now_ms)
+
+
+def event_came(state: State, code: int, now_ms: int) -> Step:
+    """An event is a hint to look: it may be lost, so nothing depends on it."""
+    match state:
+        case Running() if code == EventCode.FEET_LIFTED:
+            return pause(state, PauseReason.FEET, now_ms)
+        case Preflight() | Running() | Paused() if code != EventCode.SESSION_OPENED:
+            return state, (GetStatus(),)
+        case _:
+            return state, ()
+
+
+def link_down(state: State, detail: str, now_ms: int) -> Step:
+    match state:
+        case Arming():
+            return handshake_ended(state, StopReason.NO_HANDSHAKE, detail), ()
+        case Preflight() | Running() | Paused():
+            state, _ = lose_link(state, detail, now_ms)
+            return state, ()
+        case _:
+            return state, ()
+
+
+def lose_link(state: Live, _detail: str, now_ms: int) -> Step:
+    if isinstance(state, Paused):
+        why = PauseReason.LINK_LOST if holds_session(state) else state.why
+        lost_ms = now_ms if state.link_lost_ms is None else state.link_lost_ms
+        return replace(state, why=why, link_lost_ms=lost_ms), (Identify(),)
+    paused, _ = pause(state, PauseReason.LINK_LOST, now_ms)
+    assert isinstance(paused, Paused)
+    return replace(paused, link_lost_ms=now_ms), (Identify(),)
+
+
+def is_silent(state: Live, now_ms: int) -> bool:
+    """Nothing heard for a whole lease: the device has stopped by itself."""
+    if isinstance(state, Paused) and state.link_lost_ms is not None:
+        return False
+    return now_ms - state.course.heard_ms >= state.course.terms.lease_ms
+
+
+def link_up(state: State) -> Step:
+    match state:
+        case Paused(link_lost_ms=int()):
+            return state, (Identify(),)
+        case Stopping(acknowledged=False, emergency=True):
+            return state, (EmergencyStop(),)
+        case Stopping(acknowledged=False):
+            return state, (Stop(),)
+        case _:
+            return state, ()
+
+
+def found_again(state: Paused, identity: Identity, now_ms: int) -> Step:
+    course = state.course
+    if identity.device_id != course.identity.device_id:
+        detail = f"device {identity.name} answered instead of {course.identity.name}"
+        return Ended(course, StopReason.WRONG_DEVICE, detail, output_confirmed=False), ()
+    if identity.boot_id != course.identity.boot_id:
+        return _ended_by_device(course, StopReason.DEVICE_RESTARTED, "the device restarted", now_ms)
+    course = replace(course, heard_ms=now_ms)
+    return replace(state, course=course, link_lost_ms=None), (GetStatus(),)

@@ -1,0 +1,170 @@
+"""The moves that every part of the session makes: stop, run, pause, and their ticks. Pure."""
+
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from firmware_protocol.messages import EmergencyStop, GetStatus, SetLevel, Status, Stop
+from massager.limits import (
+    LINK_BACK_MS,
+    PAUSE_FALL_MS,
+    PAUSE_LIMIT_MS,
+    SITTING_MAX_MS,
+    SOFT_END_MS,
+    STREAM_PERIOD_MS,
+)
+from massager.plan import Phase, Progress, continue_session, end_now, progress_at, setpoint_at
+from massager.session_model import (
+    Arming,
+    Course,
+    Ended,
+    HardStop,
+    Idle,
+    Output,
+    Paused,
+    PauseReason,
+    Preflight,
+    Running,
+    SoftStop,
+    State,
+    Stopping,
+    StopReason,
+)
+
+Step: TypeAlias = tuple[State, tuple[Output, ...]]
+
+
+Live: TypeAlias = Preflight | Running | Paused
+
+
+PULL_THE_PLUG: Final = "the motor does not stop: pull the plug"
+
+
+UNREACHABLE: Final = (
+    "the device cannot be reached; it stops by itself within seconds. If it does not, pull the plug"
+)
+
+
+def hard_stop(state: State, event: HardStop, now_ms: int) -> Step:
+    if isinstance(state, Ended) and state.output_confirmed:
+        return state, ()
+    if isinstance(state, Stopping) and state.emergency:
+        return state, ()
+    stopping = Stopping(_course_of(state), event.reason, event.detail, now_ms, emergency=True)
+    return stopping, (EmergencyStop(),)
+
+
+def soft_stop(state: State, event: SoftStop, now_ms: int) -> Step:
+    if isinstance(state, Stopping | Ended):
+        return state, ()
+    return Stopping(_course_of(state), event.reason, event.detail, now_ms), (Stop(),)
+
+
+def _course_of(state: State) -> Course | None:
+    match state:
+        case Idle():
+            return None
+        case Arming():
+            return state.before
+        case Preflight() | Running() | Paused() | Stopping() | Ended():
+            return state.course
+
+
+def run(course: Course, now_ms: int) -> Step:
+    """Start, or go on, from the gentlest level."""
+    plan = continue_session(course.choice, course.levels, course.progress, 0)
+    return running_tick(Running(course, plan, now_ms, 0), now_ms)
+
+
+def running_tick(state: Running, now_ms: int) -> Step:
+    course = state.course
+    elapsed_ms = now_ms - state.plan_from_ms
+    if elapsed_ms >= state.plan.duration_ms:
+        return soft_stop(state, SoftStop(state.goes_to), now_ms)
+    wanted = setpoint_at(state.plan, elapsed_ms)
+    if wanted.phase is not Phase.SOFT_END and _sitting_is_over(course):
+        plan = end_now(state.plan, state.setpoint_permille)
+        state = replace(state, plan=plan, plan_from_ms=now_ms, goes_to=StopReason.SITTING_LIMIT)
+        wanted = setpoint_at(plan, 0)
+    level = wanted.level_permille
+    if wanted.moving_pattern and course.status.ceiling_permille < wanted.target_permille:
+        level = wanted.target_permille  # a pattern's dips would keep the ceiling from being earned
+    moving = wanted.moving_pattern or wanted.phase is Phase.SOFT_END
+    state = replace(state, setpoint_permille=level, moving=moving)
+    return state, (SetLevel(level, course.terms.lease_ms),)
+
+
+def _sitting_is_over(course: Course) -> bool:
+    """Whether the soft end must begin now, so that output is 0 at the cap."""
+    return course.motor_on_ms + SOFT_END_MS + STREAM_PERIOD_MS >= SITTING_MAX_MS
+
+
+def replan(state: Running, progress: Progress, now_ms: int) -> Step:
+    course = state.course
+    output = min(state.setpoint_permille, _known_output(course, state.setpoint_permille))
+    plan = continue_session(course.choice, course.levels, progress, output)
+    return running_tick(replace(state, plan=plan, plan_from_ms=now_ms), now_ms)
+
+
+def pause(state: Live, why: PauseReason, now_ms: int) -> Step:
+    if isinstance(state, Running):
+        course = replace(state.course, progress=progress_of(state, now_ms))
+        falls_from = min(state.setpoint_permille, _known_output(course, state.setpoint_permille))
+        paused = Paused(course, why, now_ms, falls_from)
+    elif isinstance(state, Paused):
+        return replace(state, why=why), ()
+    else:
+        paused = Paused(state.course, why, now_ms, 0)
+    if not holds_session(paused):
+        return replace(paused, fall_from_permille=0), ()
+    if why is PauseReason.FEET:
+        paused = replace(paused, fall_from_permille=0)  # the device falls by itself
+    return paused_tick(paused, now_ms)
+
+
+def paused_tick(state: Paused, now_ms: int) -> Step:
+    course, paused_ms = state.course, now_ms - state.since_ms
+    if state.link_lost_ms is not None:
+        if now_ms - state.link_lost_ms >= LINK_BACK_MS * course.terms.patience:
+            return Ended(course, StopReason.LINK_LOST, UNREACHABLE, output_confirmed=False), ()
+        return state, ()
+    if paused_ms >= PAUSE_LIMIT_MS:
+        return soft_stop(state, SoftStop(_PAUSE_ENDS[state.why], "paused for 5 minutes"), now_ms)
+    if not holds_session(state):
+        return state, (GetStatus(),)
+    if paused_ms > PAUSE_FALL_MS + course.terms.lease_ms and course.status.output_permille > 0:
+        return hard_stop(state, HardStop(StopReason.FAULT, PULL_THE_PLUG), now_ms)
+    level = state.fall_from_permille * max(PAUSE_FALL_MS - paused_ms, 0) // PAUSE_FALL_MS
+    if level < course.levels.gentlest_permille:
+        level = 0
+        state = replace(state, fall_from_permille=0)
+    return state, (SetLevel(level, course.terms.lease_ms),)
+
+
+_PAUSE_ENDS: Final = {
+    PauseReason.PERSON: StopReason.PAUSED_TOO_LONG,
+    PauseReason.FEET: StopReason.FEET_REMOVED,
+    PauseReason.LINK_LOST: StopReason.LINK_LOST,
+    PauseReason.LEASE_EXPIRED: StopReason.LEASE_EXPIRED,
+}
+
+
+def holds_session(state: Paused) -> bool:
+    """Whether the device still has this session, at level 0."""
+    return state.why in (PauseReason.PERSON, PauseReason.FEET)
+
+
+def heard(course: Course, status: Status, now_ms: int) -> Course:
+    highest = max(course.highest_output_permille, status.output_permille)
+    return replace(course, status=status, heard_ms=now_ms, highest_output_permille=highest)
+
+
+def _known_output(course: Course, otherwise: int) -> int:
+    return course.status.output_permille or otherwise
+
+
+def progress_of(state: Running, now_ms: int) -> Progress:
+    return progress_at(state.plan, now_ms - state.plan_from_ms)
+
+
+def phase_of(state: Running, now_ms: int) -> Phase:
+    return setpoint_at(state.plan, now_ms - state.plan_from_ms).phase
