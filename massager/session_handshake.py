@@ -23,7 +23,7 @@ from firmware_protocol.messages import (
 from firmware_protocol.messages import State as DeviceState
 from massager.limits import ARMING_MAX_MS
 from massager.plan import Levels, Progress
-from massager.session_model import Arming, Course, Ended, Preflight, StopReason
+from massager.session_model import Arming, Course, Ended, OpenSession, Preflight, StopReason
 from massager.session_moves import Step, run
 
 IN_USE: Final = (
