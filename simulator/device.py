@@ -78,7 +78,7 @@ class Device:
         self._config = config
         self._reset_cause = reset_cause
         self._machine = Machine(config, boot_id, now_ms, tracing)
-        self._is_hung = False
+        self._is_dead = False  # hung or off: no answer, no event, no time
 
     @property
     def boot_id(self) -> int:
@@ -106,7 +106,7 @@ class Device:
         What came from a device (an echo) gets no answer.
         """
         due = self.tick(now_ms)
-        if self._is_hung or raw[1] & FROM_DEVICE:
+        if self._is_dead or raw[1] & FROM_DEVICE:
             return due
         answer = self._judge(header_of(raw), raw[HEADER_BYTES:])
         return [*due, answer, *self._events()]
@@ -118,7 +118,7 @@ class Device:
 
     def next_deadline_ms(self) -> int | None:
         """When a `tick` is worth it next; None where nothing changes by itself."""
-        return None if self._is_hung else self._machine.next_deadline_ms()
+        return None if self._is_dead else self._machine.next_deadline_ms()
 
     def take_trace(self) -> list[TraceRow]:
         """Rows since the last call."""
@@ -127,12 +127,15 @@ class Device:
     def set_feet(self, on: bool, now_ms: int) -> None:
         """Put feet on the sensor or lift them."""
         self._advance(now_ms)
-        self._machine.set_feet(on)
+        if self._is_dead:
+            self._machine.feet_on = on  # there for the next boot, and noticed by nobody
+        else:
+            self._machine.set_feet(on)
 
     def press_button(self, now_ms: int) -> None:
         """The button on the device: a soft stop of what runs."""
         self._advance(now_ms)
-        if not self._is_hung and self._machine.stop(EventCode.BUTTON):
+        if not self._is_dead and self._machine.stop(EventCode.BUTTON):
             self._machine.note("button")
 
     def inject(self, fault: str, now_ms: int) -> None:
@@ -155,21 +158,22 @@ class Device:
         """Stop working: no answer, no time, and the output stays until `power_off`."""
         self._advance(now_ms)
         self._machine.note("hang")
-        self._is_hung = True
+        self._is_dead = True
 
     def power_off(self, now_ms: int) -> None:
         """Reset or power cut: output 0, and nothing more from this boot."""
         self._advance(now_ms)
-        self._machine.now_ms = max(now_ms, self._machine.now_ms)
-        self._machine.power_off()
+        self._machine.power_off(now_ms)
         self._machine.note("reboot")
-        self._is_hung = True
+        self._is_dead = True
 
     def _advance(self, now_ms: int) -> None:
-        if not self._is_hung:
+        if not self._is_dead:
             self._machine.advance(now_ms)
 
     def _events(self) -> list[bytes]:
+        if self._is_dead:
+            return []
         return [encode(event, 0, token) for event, token in self._machine.take_events()]
 
     # --- the order of judging; the first that fails decides ------------------------------------

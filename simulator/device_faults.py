@@ -42,12 +42,20 @@ class Protection:
 
     def step(self, motor: Motor, output_permille: int) -> int:
         """What is wrong at this step of the grid, given the output up to it."""
-        found = 0
-        if self._count_blocked(motor, output_permille) >= STALL_MS:
-            found |= Fault.STALL
-        if self._count_stuck_on(motor, output_permille) >= STUCK_ON_MS:
-            found |= Fault.STUCK_ON
-        return found | _readings(motor, HOT_DC)
+        found = _readings(motor, HOT_DC)
+        if output_permille:
+            self._off_ms = self._stuck_on_ms = 0
+            self._blocked_ms = 0 if motor.is_moving else self._blocked_ms + STEP_MS
+            if self._blocked_ms >= STALL_MS:
+                found |= Fault.STALL
+        else:
+            self._blocked_ms = 0
+            stuck = self._off_ms >= SPIN_DOWN_MS and motor.is_moving
+            self._stuck_on_ms = self._stuck_on_ms + STEP_MS if stuck else 0
+            self._off_ms = min(SPIN_DOWN_MS, self._off_ms + STEP_MS)
+            if self._stuck_on_ms >= STUCK_ON_MS:
+                found |= Fault.STUCK_ON
+        return found
 
     def causes(self, motor: Motor) -> int:
         """What is still wrong, so that a latch cannot be cleared yet. Call it at output 0."""
@@ -55,20 +63,6 @@ class Protection:
         if motor.is_moving:
             found |= Fault.STUCK_ON
         return found
-
-    def _count_blocked(self, motor: Motor, output_permille: int) -> int:
-        blocked = output_permille > 0 and not motor.is_moving
-        self._blocked_ms = self._blocked_ms + STEP_MS if blocked else 0
-        return self._blocked_ms
-
-    def _count_stuck_on(self, motor: Motor, output_permille: int) -> int:
-        if output_permille:
-            self._off_ms = 0
-        elif self._off_ms < SPIN_DOWN_MS:
-            self._off_ms += STEP_MS
-        stuck = self._off_ms >= SPIN_DOWN_MS and motor.is_moving
-        self._stuck_on_ms = self._stuck_on_ms + STEP_MS if stuck else 0
-        return self._stuck_on_ms
 
 
 def _readings(motor: Motor, hot_dc: int) -> int:

@@ -26,6 +26,9 @@ class Motion(NamedTuple):
     below_ms: int  # how long the target has been below the ceiling
 
 
+_STILL: Final = Motion(0, 0, 0)
+
+
 class Gate:
     """Output follows the setpoint, cut at the ceiling, or falls to 0 by itself.
 
@@ -33,10 +36,11 @@ class Gate:
     per millisecond.
     """
 
-    __slots__ = ("_fall_rate", "_gentlest", "_motion", "_setpoint")
+    __slots__ = ("_fall_rate", "_gentlest", "_is_settled", "_motion", "_setpoint")
 
     _motion: Motion  # assigned in `_drive` and nowhere else
     _fall_rate: int  # 1/1000 ‰ per ms; 0 while the output follows the setpoint
+    _is_settled: bool  # the next millisecond changes nothing
 
     def __init__(self, gentlest_permille: int) -> None:
         self._gentlest = gentlest_permille * 1000
@@ -75,14 +79,16 @@ class Gate:
 
     def follow(self, setpoint_permille: int) -> None:
         """Take a setpoint: it counts from the next millisecond on, and is ignored in a fall."""
-        if not self.is_falling:
+        if not self.is_falling and setpoint_permille * 1000 != self._setpoint:
             self._setpoint = setpoint_permille * 1000
+            self._is_settled = False
 
     def fall(self, rate_permille_s: int) -> None:
         """Forget the setpoint and fall to 0; a fall in progress only ever gets faster."""
         self._setpoint = 0
         if self._motion.output:
             self._fall_rate = max(self._fall_rate, rate_permille_s)
+            self._is_settled = False
 
     def cut(self) -> None:
         """Output 0 at once, in this instant."""
@@ -103,6 +109,8 @@ class Gate:
         """Let at most `ms` (≥ 1) pass, ending where `output_permille` changes; returns how many."""
         before = self.output_permille
         passed = 0
+        if self._is_settled:
+            return ms
         while passed < ms and self.output_permille == before:
             passed += self._advance_piece(ms - passed, to_change=True)
         return passed
@@ -117,6 +125,7 @@ class Gate:
             motion = Motion(0, self._gentlest, 0)
             self._fall_rate = 0
         self._motion = motion
+        self._is_settled = False
 
     def _target(self) -> int:
         return self._setpoint if self._setpoint >= self._gentlest else 0
@@ -152,6 +161,9 @@ class Gate:
             following.ceiling - now.ceiling,
             following.below_ms - now.below_ms,
         )
+        if step == _STILL:
+            self._is_settled = True
+            return ms
         count = max(1, min(ms, self._repeats(step)))
         if to_change and step.output:
             count = min(count, _steps_to_change(now.output, step.output))

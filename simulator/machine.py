@@ -30,7 +30,6 @@ from simulator.device_faults import TRACE_WORD, Protection, gate_breach
 from simulator.gate import Gate, Motion
 from simulator.physics import STEP_MS, Motor
 
-TRACE_MS: Final = 100  # a row at least this often while the output is above 0
 LIVE_FALL_MS: Final = 20  # how far ahead the next look is worth a timer: in a fall,
 LIVE_RISE_MS: Final = 100  # and in a rise
 _NEVER: Final = 1 << 62
@@ -116,7 +115,6 @@ class Machine:
         self._zero_since_ms = now_ms
         self._tracing = tracing
         self._trace: list[TraceRow] = []
-        self._row_ms = -1
         self.note("boot")
         self._event(EventCode.BOOT)
 
@@ -174,7 +172,7 @@ class Machine:
 
     def note(self, why: str) -> None:
         """One trace row of this instant."""
-        self._row_ms = self.now_ms
+        self._row_ms, self._row_output = self.now_ms, self.gate.output_permille
         if self._tracing:
             self._trace.append(
                 TraceRow(
@@ -242,8 +240,9 @@ class Machine:
             self._feet_lifted = False
             self._happened(EventCode.FEET_BACK, "feet_back")
 
-    def power_off(self) -> None:
-        """The pin goes low."""
+    def power_off(self, now_ms: int) -> None:
+        """The pin goes low; a hung device has not seen the time pass until then."""
+        self.now_ms = max(now_ms, self.now_ms)
         self._end_session(EndReason.NONE)
         self._cut()
 
@@ -252,7 +251,11 @@ class Machine:
     def advance(self, now_ms: int) -> None:
         """Let time pass up to `now_ms`; it never goes back."""
         while self.now_ms < now_ms:
-            self._advance_piece(min(now_ms, self._next_look_ms()))
+            alarm_ms = self._next_alarm_ms()
+            self._advance_piece(min(now_ms, alarm_ms, self._next_grid_ms()))
+            if self.now_ms == alarm_ms:
+                self._expire()
+            self._trace_time()
 
     def next_deadline_ms(self) -> int | None:
         """When something changes by itself that is worth a look; None for never."""
@@ -265,14 +268,14 @@ class Machine:
             ahead = LIVE_RISE_MS if self.gate.motion.output else 1
             deadline = min(deadline, self.now_ms + ahead)
         if self.motor.faults:
-            deadline = min(deadline, self.now_ms + STEP_MS - self.now_ms % STEP_MS)
+            deadline = min(deadline, self._next_grid_ms())
         return deadline if deadline < _NEVER else None
 
-    def _next_look_ms(self) -> int:
-        grid = self.now_ms + STEP_MS - self.now_ms % STEP_MS  # TRACE_MS is a multiple of it
+    def _next_grid_ms(self) -> int:
+        """When the physics, and while the output is above 0 the trace, have their next step."""
         if self.gate.motion.output == 0 and self.motor.is_at_rest:
-            grid = _NEVER
-        return min(grid, self._next_alarm_ms())
+            return _NEVER
+        return self.now_ms + STEP_MS - self.now_ms % STEP_MS
 
     def _next_alarm_ms(self) -> int:
         alarm = _NEVER
@@ -293,7 +296,7 @@ class Machine:
 
     def _advance_piece(self, until_ms: int) -> None:
         """Up to the next change of the output, at most to `until_ms`, and what is due there."""
-        before, before_permille = self.gate.motion, self.gate.output_permille
+        before = self.gate.motion
         passed_ms = self.gate.advance_to_change(until_ms - self.now_ms)
         self.now_ms += passed_ms
         after = self.gate.motion
@@ -305,12 +308,15 @@ class Machine:
             self._zero_since_ms = self.now_ms
         if self.now_ms % STEP_MS == 0:
             self._sense()
-        self._expire()
+
+    def _trace_time(self) -> None:
+        """The row of an instant that has none yet: where the output changed, and on the grid."""
         if self._row_ms == self.now_ms:
             return
-        if self.gate.output_permille != before_permille:
+        output_permille = self.gate.output_permille
+        if output_permille != self._row_output:
             self.note("gate")
-        elif before_permille and self.now_ms % TRACE_MS == 0:
+        elif output_permille and self.now_ms % STEP_MS == 0:
             self.note("tick")
 
     def _check_gate(self, before: Motion, after: Motion, passed_ms: int) -> None:
@@ -333,8 +339,6 @@ class Machine:
             self._fault(Fault(found))
 
     def _expire(self) -> None:
-        if self._next_alarm_ms() > self.now_ms:
-            return
         if self.session is not None and self.session.lease_end_ms == self.now_ms:
             self._end_session(EndReason.LEASE_EXPIRED)
             self.gate.fall(LEASE_FALL_PERMILLE_S)
@@ -375,9 +379,9 @@ class Machine:
     def _fault(self, found: Fault) -> None:
         """Something is wrong: output 0 at once, latched. What is latched already is no news."""
         new = found & ~self.faults
+        self._latch(found, EndReason.FAULT)
         if not new:
             return
-        self._latch(new, EndReason.FAULT)
         for fault in new:
             self.note(TRACE_WORD[fault])
         self._event(EventCode.FAULT)

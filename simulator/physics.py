@@ -6,14 +6,14 @@ gives the same readings.
 
 from typing import Final
 
-STEP_MS: Final = 50  # the grid: fine enough for 300 ms of protection, coarse enough to be cheap
+STEP_MS: Final = 100  # the grid: fine enough for 300 ms of protection, coarse enough to be cheap
 
 AMBIENT_UC: Final = 25_000_000  # 1/1000000 °C
 HEAT_AT_FULL_UC: Final = 30_000_000  # 55 °C after a long run at full output, 15 K below the trip
-HEAT_STEPS: Final = 6_000  # time constant 300 s: the motor of a small massager
+HEAT_STEPS: Final = 3_000  # time constant 300 s: the motor of a small massager
 SETTLED_UC: Final = 50_000  # half of what the sensor can tell apart
 
-SPIN_PERMILLE: Final = 125  # a step: 0 to full speed in 400 ms, and back
+SPIN_PERMILLE: Final = 250  # a step: 0 to full speed in 400 ms, and back
 MOVING_PERMILLE: Final = 20  # below it the motion sensor sees nothing
 
 CURRENT_TURNING_MA: Final = 60  # friction; the load comes on top
