@@ -54,6 +54,8 @@ class SimulatedPort:
         self._rows: list[TraceRow] = []
         self._recent: deque[TraceRow] = deque(maxlen=_RECENT_ROWS)
         self._boots_at_ms: int | None = None  # while it is dark or hangs
+        self._feet_on = True
+        self._device_faults: set[str] = set()
         self._reset_cause = ResetCause.POWER_ON
         self._plugged_at_ms: int | None = None
         self._boot(boot_id, silent=False)
@@ -73,7 +75,7 @@ class SimulatedPort:
 
     def tick(self, now_ms: int) -> None:
         """Let everything happen that is due up to `now_ms`, each thing at its own time."""
-        while (at_ms := self.next_deadline_ms()) is not None and self._now_ms < at_ms <= now_ms:
+        while (at_ms := _first(*self._deadlines())) is not None and self._now_ms < at_ms <= now_ms:
             self._advance(at_ms)
         self._advance(max(now_ms, self._now_ms))
 
@@ -83,13 +85,7 @@ class SimulatedPort:
 
     def next_deadline_ms(self) -> int | None:
         """When `tick` and `data_to_send` are wanted next, or None."""
-        deadlines = (
-            self._boots_at_ms if self._boots_at_ms is not None else self.device.next_deadline_ms(),
-            self._down.next_deadline_ms(),
-            self._up.next_deadline_ms(),
-            self._plugged_at_ms,
-        )
-        return min((at_ms for at_ms in deadlines if at_ms is not None), default=None)
+        return _first(*self._deadlines(), self._up.next_deadline_ms())
 
     def unread_bytes(self) -> int:
         """Bytes from the host that wait because the port is not read (`stop_reading`)."""
@@ -139,9 +135,11 @@ class SimulatedPort:
                 rows = list(self._recent)[-request.whole("last") :]
                 return {"trace": [row._asdict() for row in rows]}
             case "feet":
-                self.device.set_feet(request.value == "on", self._now_ms)
+                self._feet_on = request.value == "on"
+                self._tell_device_of_feet()
             case "button":
-                self.device.press_button(self._now_ms)
+                if self._boots_at_ms is None:
+                    self.device.press_button(self._now_ms)
             case _:
                 self._fault(request)
         return {}
@@ -160,6 +158,7 @@ class SimulatedPort:
                 for line in self._lines(str(request.arguments["direction"])):
                     _set_line_fault(line, request)
             case fault:
+                self._device_faults.add(fault)
                 self.device.inject(fault, self._now_ms)
 
     def _status(self) -> dict[str, Any]:
@@ -191,7 +190,8 @@ class SimulatedPort:
             self._down.send(data, self._now_ms)
         if not self.plugged:
             self._plugged_at_ms = self._now_ms
-        self.device.inject("none", self._now_ms)
+        self._device_faults.clear()
+        self.device.inject("clear", self._now_ms)
 
     def _unplug(self, for_ms: int) -> None:
         self.plugged = False
@@ -205,15 +205,22 @@ class SimulatedPort:
     def _go_down(self, fault: str) -> None:
         """Reset now (the output is 0 at once), or hang (it stays) until the watchdog resets."""
         dark_ms, self._reset_cause = _RESETS[fault]
-        if fault == "hang":
-            self.device.inject(fault, self._now_ms)
-        else:
+        if fault == "hang" and self._boots_at_ms is None:
+            self.device.hang(self._now_ms)
+        elif fault != "hang":
             self.device.power_off(self._now_ms)
         self._keep_rows()
-        self._boots_at_ms = self._now_ms + dark_ms
-        if dark_ms == 0:
-            self._boots_at_ms = None
-            self._boot(self.device.boot_id % _BOOT_MAX + 1, silent=True)
+        if dark_ms:
+            self._boots_at_ms = self._now_ms + dark_ms
+        else:
+            self._boot_anew(silent=True)
+
+    def _boot_anew(self, *, silent: bool) -> None:
+        self._boots_at_ms = None
+        if self._reset_cause == ResetCause.WATCHDOG:
+            self.device.power_off(self._now_ms)
+            self._keep_rows()
+        self._boot(self.device.boot_id % _BOOT_MAX + 1, silent=silent)
 
     def _boot(self, boot_id: int, *, silent: bool) -> None:
         self.device = Device(
@@ -225,11 +232,28 @@ class SimulatedPort:
         )
         self._framing: Framing = DatagramFraming() if self._datagrams else StreamFraming()
         told = self.device.tick(self._now_ms)
+        # The world around it does not boot: the feet are where they were, what is broken still is.
+        self._tell_device_of_feet()
+        for fault in sorted(self._device_faults):
+            self.device.inject(fault, self._now_ms)
         self._keep_rows()
         if not silent:
             self._answer(told)
 
+    def _tell_device_of_feet(self) -> None:
+        if self._boots_at_ms is None and self.device.feet_on != self._feet_on:
+            self.device.set_feet(self._feet_on, self._now_ms)
+
     # --- one instant --------------------------------------------------------------------------
+
+    def _deadlines(self) -> tuple[int | None, ...]:
+        """What happens here by itself; what is on its way to the host changes nothing here."""
+        works = self._boots_at_ms is None
+        return (
+            self.device.next_deadline_ms() if works else self._boots_at_ms,
+            self._down.next_deadline_ms(),
+            self._plugged_at_ms,
+        )
 
     def _advance(self, at_ms: int) -> None:
         self._now_ms = at_ms
@@ -237,8 +261,7 @@ class SimulatedPort:
             self._plugged_at_ms, self.plugged = None, True
             self._framing.reset()
         if self._boots_at_ms is not None and self._boots_at_ms <= at_ms:
-            self._boots_at_ms = None
-            self._boot(self.device.boot_id % _BOOT_MAX + 1, silent=False)
+            self._boot_anew(silent=False)
         if self._boots_at_ms is None:
             self._answer(self.device.tick(at_ms))
         self._carry(at_ms)
@@ -262,6 +285,10 @@ class SimulatedPort:
         if self._tracing and (rows := self.device.take_trace()):
             self._rows += rows
             self._recent.extend(rows)
+
+
+def _first(*deadlines_ms: int | None) -> int | None:
+    return min((at_ms for at_ms in deadlines_ms if at_ms is not None), default=None)
 
 
 def _set_line_fault(line: LineFaults, request: Request) -> None:

@@ -1,0 +1,263 @@
+"""The command `massager-simulator`: flags in, one simulated device running, exit code out."""
+
+import argparse
+import asyncio
+import contextlib
+import io
+import os
+import re
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from simulator import commands
+
+if TYPE_CHECKING:  # the rest is imported once it is clear that something is to run
+    from simulator.bearers import Bearer
+    from simulator.server import SimulatorServer
+
+PASSWORD_VARIABLE: Final = "MASSAGER_SIMULATOR_MQTT_PASSWORD"
+_DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,8}")
+_DEVICE_ID_DEFAULT: Final = "sim-0001"
+_SPEED_MAX: Final = 20
+_SEED_MAX: Final = 2**32 - 1
+_BOOT_MAX: Final = 65_535
+_BOOT_PACE_NS: Final = 10_000_000  # no process starts twice within 10 ms
+_MQTT_PORT: Final = 1883
+
+_DESCRIPTION: Final = """\
+A simulated foot massager for trying, testing and developing without hardware.
+It speaks the device's protocol and keeps the device's rules. It prints the URL to
+use with `massager start --device`; Ctrl-C ends it."""
+_EPILOG: Final = f"""\
+The control socket takes one JSON object a line and answers with one:
+
+{commands.table()}
+
+for example:  echo '{{"fault": "drop", "rate": 0.2}}' | nc -UN SOCKET
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"massager-simulator: {message} (massager-simulator --help tells more)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until Ctrl-C, SIGTERM or SIGHUP: 0. A flag or a place that cannot be used: exit 2."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    from simulator.bearers import CannotStart
+
+    try:
+        asyncio.run(_run(arguments))
+    except CannotStart as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        pass  # before anything had begun
+    return 0
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with contextlib.AsyncExitStack() as at_exit:
+        server = await _started(arguments, at_exit)
+        speed = f"--speed {arguments.speed} " if arguments.speed > 1 else ""
+        _tell(f"Simulated massager {arguments.device_id}, speed {arguments.speed}; Ctrl-C ends it.")
+        _tell(f"Use it with: massager start {speed}--device {shlex.quote(server.url)}")
+        if arguments.control:
+            _tell(f"Control socket: {arguments.control.absolute()}")
+        await stopped.wait()
+
+
+async def _started(
+    arguments: argparse.Namespace, at_exit: contextlib.AsyncExitStack
+) -> "SimulatorServer":
+    from simulator.control import ControlSocket
+    from simulator.device import DeviceConfig
+    from simulator.port import SimulatedPort
+    from simulator.server import SimulatorServer
+    from simulator.trace_file import TraceFile
+
+    trace = None
+    if arguments.trace:
+        trace = TraceFile(arguments.trace)
+        at_exit.callback(trace.close)
+    bearer = _bearer(arguments)
+    port = SimulatedPort(
+        DeviceConfig(
+            device_id=arguments.device_id,
+            feet_sensor=arguments.feet_sensor,
+            speed=arguments.speed,
+        ),
+        seed=arguments.seed,
+        datagrams=bearer.datagrams,
+        boot_id=arguments.boot_id or _boot_id_now(),
+    )
+    server = SimulatorServer(port, bearer, trace=trace, say=_complain)
+    if arguments.control:
+        control = ControlSocket(arguments.control, server.command)
+        at_exit.push_async_callback(control.close)
+        await control.open()
+    at_exit.push_async_callback(server.stop)
+    await server.start()
+    return server
+
+
+def _bearer(arguments: argparse.Namespace) -> "Bearer":
+    if arguments.pty:
+        from simulator.bearers.pseudoterminal import PseudoterminalBearer
+
+        return PseudoterminalBearer(arguments.pty)
+    if arguments.tcp:
+        from simulator.bearers.tcp import TcpBearer
+
+        host, number = arguments.tcp
+        return TcpBearer(host, number, _complain)
+    from simulator.bearers.mqtt import MqttBearer
+
+    broker: SplitResult = arguments.mqtt
+    return MqttBearer(
+        broker.hostname or "",
+        broker.port or _MQTT_PORT,
+        arguments.device_id,
+        user=unquote(broker.username) if broker.username else None,
+        password=os.environ.get(PASSWORD_VARIABLE),
+        say=_complain,
+    )
+
+
+def _boot_id_now() -> int:
+    """Another one at every start: a restarted simulator has lost its session, as a reboot has."""
+    return time.time_ns() // _BOOT_PACE_NS % _BOOT_MAX + 1
+
+
+# --- flags ------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="massager-simulator",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    way = parser.add_mutually_exclusive_group(required=True)
+    way.add_argument(
+        "--pty", metavar="PATH", type=Path, help="be a serial port; PATH becomes a link to it"
+    )
+    way.add_argument(
+        "--tcp", metavar="HOST:PORT", type=_address, help="listen; port 0 takes a free one"
+    )
+    way.add_argument(
+        "--mqtt",
+        metavar="URL",
+        type=_broker,
+        help=f"speak MQTT: mqtt://[user@]host[:{_MQTT_PORT}]; the password comes from "
+        f"{PASSWORD_VARIABLE}",
+    )
+    parser.add_argument(
+        "--device-id",
+        metavar="ID",
+        type=_device_id,
+        default=_DEVICE_ID_DEFAULT,
+        help="1 to 8 of A-Z a-z 0-9 _ - (default %(default)s)",
+    )
+    parser.add_argument(
+        "--speed",
+        metavar=f"1-{_SPEED_MAX}",
+        type=lambda text: _whole(text, 1, _SPEED_MAX),
+        default=1,
+        help="device time runs this many times faster (default 1)",
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=lambda text: _whole(text, 0, _SEED_MAX),
+        default=0,
+        help="of the line faults' chance (default 0)",
+    )
+    parser.add_argument(
+        "--boot-id",
+        metavar="N",
+        type=lambda text: _whole(text, 1, _BOOT_MAX),
+        help="of the first boot, for runs that are to be the same (default: new at every start)",
+    )
+    parser.add_argument(
+        "--trace", metavar="FILE", type=Path, help="append the motor trace, one JSON object a line"
+    )
+    parser.add_argument(
+        "--control", metavar="SOCKET", type=Path, help="take the requests below on this Unix socket"
+    )
+    parser.add_argument(
+        "--no-feet-sensor",
+        dest="feet_sensor",
+        action="store_false",
+        help="a device without a feet sensor",
+    )
+    return parser
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    if re.fullmatch(r"[0-9]{1,10}", text, re.ASCII) and low <= int(text) <= high:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: it must be a whole number from {low} to {high}")
+
+
+def _device_id(text: str) -> str:
+    if _DEVICE_ID.fullmatch(text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r}: it must be 1 to 8 of A-Z, a-z, 0-9, _ and -")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or int(port) > 65_535:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: it must be HOST:PORT with a port from 0 to 65535, e.g. 127.0.0.1:5555"
+        )
+    return host, int(port)
+
+
+def _broker(text: str) -> SplitResult:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        port = -1
+    if url.password is not None:
+        raise argparse.ArgumentTypeError(
+            "a password in the URL can be read by every user of this machine; leave it out and "
+            f"put it into the environment, {PASSWORD_VARIABLE}=..."
+        )
+    if url.scheme != "mqtt" or not url.hostname or port == -1 or port == 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: it must be mqtt://[user@]host[:port], e.g. mqtt://127.0.0.1:{_MQTT_PORT}"
+        )
+    if url.path not in ("", "/") or url.query or url.fragment:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: nothing comes after the port; the device id is given by --device-id"
+        )
+    return url
+
+
+def _tell(text: str) -> None:
+    # Whoever started it may not listen any more; the device goes on.
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(text + "\n")
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(f"massager-simulator: {text}\n")
