@@ -17,6 +17,7 @@ from simulator.line_faults import LineFaults
 BOOT_MS: Final = 300  # from power to the first frame: a boot loader's time
 WATCHDOG_MS: Final = 250  # nominal; the chip's own spread keeps it under 500
 UNREAD_MAX_BYTES: Final = 20_480  # what an unread pty takes
+_ROW_NAMES: Final = tuple(TraceRow.__annotations__)
 _RECENT_ROWS: Final = 1000
 _BAD_FRAMES_MAX: Final = 65_535
 _BOOT_MAX: Final = 65_535
@@ -133,7 +134,7 @@ class SimulatedPort:
                 return self._status()
             case "get":
                 rows = list(self._recent)[-request.whole("last") :]
-                return {"trace": [row._asdict() for row in rows]}
+                return {"trace": [row_object(row) for row in rows]}
             case "feet":
                 self._feet_on = request.value == "on"
                 self._tell_device_of_feet()
@@ -285,6 +286,11 @@ class SimulatedPort:
         if self._tracing and (rows := self.device.take_trace()):
             self._rows += rows
             self._recent.extend(rows)
+
+
+def row_object(row: TraceRow) -> dict[str, int | str]:
+    """A row of the trace as it is written: its names and values, in order."""
+    return {name: getattr(row, name) for name in _ROW_NAMES}
 
 
 def _first(*deadlines_ms: int | None) -> int | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from simulator.bearers import CannotStart
 from simulator.device import TraceRow
+from simulator.port import row_object
 
 
 class TraceFile:
@@ -25,7 +26,7 @@ class TraceFile:
 
     def write(self, row: TraceRow, mono_ns: int) -> None:
         """Append one row. Raises OSError, e.g. where the disk is full."""
-        line = json.dumps({"mono_ns": mono_ns, **row._asdict()}, separators=(",", ":"))
+        line = json.dumps({"mono_ns": mono_ns, **row_object(row)}, separators=(",", ":"))
         os.write(self._fd, line.encode("ascii") + b"\n")
 
     def close(self) -> None:
