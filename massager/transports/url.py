@@ -28,7 +28,8 @@ _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,8}")
 _SERIAL_NUMBER: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:%-]{1,253}")
 _DEVICE_NODE: Final = re.compile(r"(tty|cu\.|rfcomm)[A-Za-z0-9.-]*")
-_SECRET: Final = re.compile(r"(:/*[^:@/]*):.*@")
+_PASSWORD: Final = re.compile(r"(:/*[^:@/]*):.*@")
+_SECRET: Final = re.compile(r"((?:pass|pw|secret|token)[^=&]*=)[^&]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def _wrong(text: str, why: str) -> UsageError:
 
 def _shown(text: str) -> str:
     """`text` for a message: in quotes, escaped, cut, and without what may be a password."""
-    masked = _SECRET.sub(r"\1:***@", text)
+    masked = _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
     return repr(masked if len(masked) <= _SHOWN_MAX else masked[: _SHOWN_MAX - 1] + "…")
 
 
@@ -221,13 +222,13 @@ def _parse_tcp(text: str) -> TcpUrl:
 
 
 def _parse_mqtt(text: str, scheme: str) -> MqttUrl:
-    parts = _split(text)
-    if parts.password is not None:
+    if _PASSWORD.search(text):
         raise UsageError(
             f"device {_shown(text)}: a password does not belong in a URL, where other users and "
             "logs can read it; put it into the config file ([mqtt] password or password_file) or "
             "into the environment (MASSAGER_MQTT_PASSWORD)"
         )
+    parts = _split(text)
     device_id = parts.path.removeprefix("/")
     if not _DEVICE_ID.fullmatch(device_id):
         raise UsageError(
@@ -274,8 +275,8 @@ def _port(text: str, parts: SplitResult, default: int | None) -> int:
     if not port:
         example = default or 3333
         raise UsageError(
-            f"device {_shown(text)}: the port is a number from 1 to 65535, "
-            f"as in {parts.scheme}://{_bracketed(parts.hostname or 'host')}:{example}"
+            f"device {_shown(text)}: the port is missing or no number from 1 to 65535; "
+            f"write it as in {parts.scheme}://{_bracketed(parts.hostname or 'host')}:{example}"
         )
     return port
 
