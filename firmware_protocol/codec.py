@@ -73,8 +73,8 @@ def decode_unchecked(raw: bytes) -> Message:
 
 
 def _unpack(raw: bytes) -> tuple[Layout, tuple[Any, ...]]:
-    """A payload from the host has exactly its length; one from the device has at least its length,
-    because a later minor may append."""
+    """A payload from the host has exactly its length (but for ESTOP, which is taken with any); one
+    from the device has at least its length, because a later minor may append."""
     size = len(raw) - HEADER_BYTES
     if size < 0:
         raise WrongLength(f"a raw frame has at least {HEADER_BYTES} bytes, not {len(raw)}")
@@ -82,7 +82,7 @@ def _unpack(raw: bytes) -> tuple[Layout, tuple[Any, ...]]:
     if layout is None:
         raise UnknownType(f"type 0x{raw[1]:02x} is not known")
     expected = layout.struct.size
-    if size != expected and (size < expected or not layout.from_device):
+    if size != expected and (size < expected or not layout.may_be_longer):
         raise WrongLength(f"{layout.wire_name} has {expected} bytes of payload, not {size}")
     return layout, layout.struct.unpack_from(raw, HEADER_BYTES)
 

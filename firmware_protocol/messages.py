@@ -327,6 +327,11 @@ class Layout:
         """Whether the device sends it."""
         return bool(self.type_id & FROM_DEVICE)
 
+    @property
+    def may_be_longer(self) -> bool:
+        """Whether bytes after the known payload are skipped instead of refused."""
+        return self.from_device or self.cls is EmergencyStop
+
 
 def _values_of(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     if not names:
