@@ -39,7 +39,7 @@ The control socket takes one JSON object a line and answers with one:
 
 {commands.table()}
 
-for example:  echo '{{"fault": "drop", "rate": 0.2}}' | nc -UN SOCKET
+for example:  massager-simulator --tell SOCKET '{{"fault": "drop", "rate": 0.2}}'
 """
 
 
@@ -49,7 +49,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until Ctrl-C, SIGTERM or SIGHUP: 0. A flag or a place that cannot be used: exit 2."""
+    """Run until Ctrl-C, SIGTERM or SIGHUP: 0. A flag or a place that cannot be used: exit 2.
+
+    With `--tell`: 0 if the request was done, 1 if it was refused.
+    """
     parser = _parser()
     arguments = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -57,12 +60,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     from simulator.bearers import CannotStart
 
     try:
+        if arguments.tell:
+            return _ask(*arguments.tell)
         asyncio.run(_run(arguments))
     except CannotStart as error:
         parser.error(str(error))
     except KeyboardInterrupt:
         pass  # before anything had begun
     return 0
+
+
+def _ask(socket_path: str, request: str) -> int:
+    from simulator.control import ask
+
+    done, answer = ask(Path(socket_path), request)
+    _tell(answer)
+    return 0 if done else 1
 
 
 async def _run(arguments: argparse.Namespace) -> None:
@@ -165,6 +178,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_broker,
         help=f"speak MQTT: mqtt://[user@]host[:{_MQTT_PORT}]; the password comes from "
         f"{PASSWORD_VARIABLE}",
+    )
+    way.add_argument(
+        "--tell",
+        nargs=2,
+        metavar=("SOCKET", "REQUEST"),
+        help="send a request, as below, to the control socket of a running simulator",
     )
     parser.add_argument(
         "--device-id",

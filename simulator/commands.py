@@ -55,11 +55,11 @@ class Spec:
 
     @property
     def example(self) -> str:
-        """The shortest request, as it is written."""
-        shown_keys = "".join(
+        """The request as it is written, with the ranges of what must be given."""
+        keys = "".join(
             f', "{key.name}": {key.low}…{key.high}' for key in self.keys if key.default is None
         )
-        return f'{{"{self.verb}": "{self.value}"{shown_keys}}}'
+        return f'{{"{self.verb}": "{self.value}"{keys}}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ SPECS: Final = (
     Spec(
         "fault",
         "one_byte",
-        "bytes come one at a time, 5 a ms (about 57,600 baud); not over MQTT",
+        "bytes come singly, 5 a ms (about 57,600 baud); not over MQTT",
         (_DIRECTION,),
     ),
     Spec(
@@ -129,7 +129,7 @@ SPECS: Final = (
     Spec(
         "fault",
         "unplug",
-        "the cable is pulled, and put back after a while (a pty comes back with a new name)",
+        "the cable is pulled, and put back after that time (a pty comes back as a new one)",
         (Key("ms", "how long", 0, 600_000),),
     ),
     Spec("fault", "reboot", "power cycle: dark for 300 ms, then a new boot id"),
@@ -188,26 +188,31 @@ def _arguments(spec: Spec, request: Mapping[object, object]) -> dict[str, int | 
 
 
 def table() -> str:
-    """Every request and its meaning, one or more lines each, for `--help`."""
-    lines: list[str] = []
-    for spec in SPECS:
-        lines.append(f"  {spec.example:<42} {spec.meaning}")
-        lines.extend(
-            f'  {"":<42}   "{key.name}": {key.range_text}; {key.meaning} (default {key.default})'
-            for key in spec.keys
-            if key.default is not None
-        )
+    """Every request and its meaning, then the keys that may be left out."""
+    lines = [f"  {_with_optional_keys(spec)}\n      {spec.meaning}" for spec in SPECS]
+    lines += ["", "what may be left out:"]
+    lines += [f"  {key.name:<10} {_explained(key)}" for key in _optional_keys()]
     return "\n".join(lines)
 
 
 def markdown_table() -> str:
     """The same as `table`, for docs/SIMULATOR.md."""
-    rows = ["| request | further keys | what happens |", "|---|---|---|"]
-    for spec in SPECS:
-        keys = "; ".join(
-            f"`{key.name}`: {key.range_text.replace('|', '/')}, {key.meaning}"
-            + (f" (default {key.default})" if key.default is not None else "")
-            for key in spec.keys
-        )
-        rows.append(f"| `{spec.example}` | {keys} | {spec.meaning} |")
-    return "\n".join(rows)
+    lines = ["| request | what happens |", "|---|---|"]
+    lines += [f"| `{_with_optional_keys(spec)}` | {spec.meaning} |" for spec in SPECS]
+    lines += ["", "| may be left out | values |", "|---|---|"]
+    lines += [f"| `{key.name}` | {_explained(key)} |" for key in _optional_keys()]
+    return "\n".join(lines)
+
+
+def _optional_keys() -> list[Key]:
+    keys = (key for spec in SPECS for key in spec.keys if key.default is not None)
+    return list(dict.fromkeys(keys))
+
+
+def _with_optional_keys(spec: Spec) -> str:
+    optional = [f"[{key.name}]" for key in spec.keys if key.default is not None]
+    return " ".join([spec.example, *optional])
+
+
+def _explained(key: Key) -> str:
+    return f"{key.range_text}; {key.meaning} (default {key.default})"

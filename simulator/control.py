@@ -18,6 +18,7 @@ from simulator.bearers import CannotStart
 from simulator.commands import BadRequest, shown
 
 LINE_MAX_BYTES: Final = 1024
+_ANSWER_S: Final = 5.0
 _PATH_MAX_BYTES: Final = 107  # Linux; what a socket address holds
 
 
@@ -82,6 +83,27 @@ class ControlSocket:
         return self._command(request)
 
 
+def ask(path: Path, request: str) -> tuple[bool, str]:
+    """Send one request to a running simulator: whether it was done, and the answer's line.
+
+    Raises CannotStart where nobody listens at `path`.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(_ANSWER_S)
+        try:
+            client.connect(str(path))
+            client.sendall(" ".join(request.split()).encode() + b"\n")
+            client.shutdown(socket.SHUT_WR)
+            with client.makefile("r", encoding="utf-8") as answers:
+                line = answers.readline().rstrip("\n")
+        except OSError as error:
+            raise CannotStart(
+                f"no simulator answers at {path}: {error.strerror or error}; "
+                "start one with --control"
+            ) from error
+    return line.startswith('{"ok": true'), line
+
+
 def _decoded(line: bytes) -> object:
     """The JSON value of a line. Raises BadRequest, also for a key given twice and for NaN."""
     try:
@@ -93,9 +115,8 @@ def _decoded(line: bytes) -> object:
     except BadRequest:
         raise
     except (ValueError, RecursionError) as error:
-        raise BadRequest(
-            f'{shown(line.strip())} is no JSON ({error}); send e.g. {{"get": "status"}}'
-        ) from error
+        text = shown(line.decode(errors="replace").strip())
+        raise BadRequest(f'{text} is no JSON ({error}); send e.g. {{"get": "status"}}') from error
 
 
 def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -6,6 +6,7 @@ host that vanished without closing is noticed by the keepalive after about 5 s.
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -46,10 +47,9 @@ class TcpBearer:
         try:
             await self._listen()
         except OSError as error:
-            reason = error.strerror or str(error)
             raise CannotStart(
-                f"cannot listen on {self.url}: {reason}; name another address, "
-                f"or port 0 for any free one"
+                f"cannot listen on {self.url}: {_reason(error)}; name another address, "
+                "or port 0 for any free one"
             ) from error
 
     def send(self, data: bytes) -> None:
@@ -106,7 +106,7 @@ class TcpBearer:
             try:
                 return await self._listen()
             except OSError as error:
-                self._say(f"{self.url}: {error.strerror or error}; trying again")
+                self._say(f"{self.url}: {_reason(error)}; trying again")
                 await asyncio.sleep(_AGAIN_S)
 
     def _let_go(self) -> None:
@@ -118,6 +118,12 @@ class TcpBearer:
         if self._client is not None:
             self._client.drop()
             self._client = None
+
+
+def _reason(error: OSError) -> str:
+    # asyncio's own text repeats the address; a resolver's error has a number below 0.
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else str(error.strerror)
 
 
 class _Client(asyncio.Protocol):
