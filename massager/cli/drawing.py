@@ -48,6 +48,13 @@ def in_ascii(text: str) -> str:
     return text.replace(" ‰", "‰").translate(_IN_ASCII).encode("ascii", "replace").decode("ascii")
 
 
+def wrapped(text: str, width: int, *, indent: int = 0, blocks: bool = True) -> list[str]:
+    """The text in lines of at most `width` columns, all but the first indented."""
+    from textwrap import wrap
+
+    return wrap(text if blocks else in_ascii(text), width, subsequent_indent=" " * indent)
+
+
 def clock(seconds: float) -> str:
     """Minutes and seconds: `9:40`."""
     whole = round(seconds)
@@ -117,7 +124,7 @@ def _y_at(points: Sequence[Point], xs: Sequence[float], x: float) -> float:
 
 def _cell(low: float, high: float, blocks: bool) -> str:
     """One character; `low` and `high` are heights in rows above this row's bottom."""
-    solid, shaded = round(min(max(low, 0), 1) * 8), round(min(max(high, 0), 1) * 8)
+    solid, shaded = (int(min(max(end, 0.0), 1.0) * 8 + 0.5) for end in (low, high))
     if solid < 8 and shaded - solid >= 4:  # moves through half of the cell or more
         return _BAND if blocks else ":"
     height = (solid + shaded + 1) // 2

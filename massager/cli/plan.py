@@ -32,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run_plan(args: Namespace) -> int:
     """Prints the plan of `args`; UsageError or ConfigError for a choice that cannot be."""
-    from massager.cli.drawing import draws_blocks, in_ascii, terminal_width
+    from massager.cli.drawing import draws_blocks, terminal_width
     from massager.plan import plan_session
 
     plan = plan_session(choice_from(args), _levels(args.levels))
@@ -40,8 +40,7 @@ def run_plan(args: Namespace) -> int:
         sys.stdout.write(_as_json(plan) + "\n")
         return ExitCode.OK
     blocks = draws_blocks(sys.stdout)
-    text = "\n".join(_in_words(plan, terminal_width(), blocks)) + "\n"
-    sys.stdout.write(text if blocks else in_ascii(text))
+    sys.stdout.write("\n".join(_in_words(plan, terminal_width(), blocks)) + "\n")
     return ExitCode.OK
 
 
@@ -61,27 +60,27 @@ def _levels(text: str) -> "Levels":
 
 
 def _in_words(plan: "SessionPlan", width: int, blocks: bool) -> Iterator[str]:
-    from textwrap import wrap
-
-    from massager.cli.drawing import clock, draw_curve
+    from massager.cli.drawing import clock, draw_curve, wrapped
 
     choice, levels = plan.choice, plan.levels
-    yield from wrap(
+    yield from wrapped(
         f"Intensity {choice.intensity} of 10, program {choice.program.name}: "
         f"{choice.program.description}",
         width,
+        blocks=blocks,
     )
-    yield from wrap(
+    yield from wrapped(
         f"Levels for an example device that turns from {levels.gentlest_permille} to "
         f"{levels.max_permille} ‰ of its range (--levels G:M for another). Nothing is sent.",
         width,
+        blocks=blocks,
     )
     yield ""
     for start_ms, segment in _timed(plan):
         seconds = segment.duration_ms / 1000
         lasts = clock(seconds) if seconds >= 1 else f"{seconds:.1f} s"
         row = f"{clock(start_ms / 1000):>5}  {segment.phase.value:<8}  {lasts:>5}  "
-        yield from wrap(row + _describe(segment), width, subsequent_indent=" " * len(row))
+        yield from wrapped(row + _describe(segment), width, indent=len(row), blocks=blocks)
     yield f"{clock(plan.duration_ms / 1000):>5}  off"
     yield ""
     yield from draw_curve(

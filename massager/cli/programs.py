@@ -27,12 +27,12 @@ def run_programs(args: Namespace) -> int:
 
     `args.programs_dir`, where the shell sets it, is the folder of a person's own programs.
     """
-    from massager.cli.drawing import draws_blocks, in_ascii
+    from massager.cli.drawing import draws_blocks
 
     own_dir: Path | None = getattr(args, "programs_dir", None)
     blocks = draws_blocks(sys.stdout)
     if args.action is None:
-        lines = _json_list(own_dir) if args.json else _list(own_dir)
+        lines = _json_list(own_dir) if args.json else _list(own_dir, blocks)
     elif args.action != "show" or args.name is None:
         name = args.name or (args.action if args.action != "show" else "NAME")
         raise UsageError(f"write: massager programs show {name}")
@@ -41,21 +41,18 @@ def run_programs(args: Namespace) -> int:
 
         program = load_program(args.name, own_dir)
         lines = _json_of(program) if args.json else _show(program, blocks)
-    text = "\n".join(lines) + "\n"
-    sys.stdout.write(text if blocks else in_ascii(text))
+    sys.stdout.write("\n".join(lines) + "\n")
     return ExitCode.OK
 
 
-def _list(own_dir: Path | None) -> Iterator[str]:
-    from textwrap import wrap
-
-    from massager.cli.drawing import terminal_width
+def _list(own_dir: Path | None, blocks: bool) -> Iterator[str]:
+    from massager.cli.drawing import terminal_width, wrapped
 
     found = list(_all(own_dir))
     margin = max(len(name) for name, _, _ in found) + 2
     for name, description, error in found:
         text = f"{name:<{margin}}{description if error is None else f'cannot be used: {error}'}"
-        yield from wrap(text, terminal_width(), subsequent_indent=" " * margin)
+        yield from wrapped(text, terminal_width(), indent=margin, blocks=blocks)
 
 
 def _json_list(own_dir: Path | None) -> Iterator[str]:
@@ -81,14 +78,12 @@ def _all(own_dir: Path | None) -> Iterator[tuple[str, str | None, str | None]]:
 
 
 def _show(program: "Program", blocks: bool) -> Iterator[str]:
-    from textwrap import wrap
-
-    from massager.cli.drawing import clock, draw_curve, terminal_width
+    from massager.cli.drawing import clock, draw_curve, terminal_width, wrapped
 
     width = terminal_width()
-    yield from wrap(f"{program.name}: {program.description}", width)
+    yield from wrapped(f"{program.name}: {program.description}", width, blocks=blocks)
     what, _ = _window(program)
-    yield from wrap(f"{what}, in percent of the chosen intensity:", width)
+    yield from wrapped(f"{what}, in percent of the chosen intensity:", width, blocks=blocks)
     yield ""
     yield from draw_curve(
         _curve(program),

@@ -13,7 +13,9 @@ intensity, times are seconds:
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from math import pi
+from operator import itemgetter
 from typing import Final
 
 from massager import limits
@@ -132,24 +134,28 @@ def _step(table: object, index: int) -> Step:
 
 def _longest_below_peak_ms(shape: Steps) -> int | None:
     """The longest stretch between two visits to the peak; None without a visit long enough."""
-    pieces: list[tuple[int, bool]] = []
+    pieces: list[tuple[bool, int]] = []
     for step, following in zip(shape.steps, (*shape.steps[1:], shape.steps[0]), strict=True):
         at_peak = step.fraction == shape.peak
-        pieces.append((step.hold_ms, at_peak))
-        pieces.append((step.ramp_ms, at_peak and following.fraction == shape.peak))
-    longest_ms = below_ms = at_peak_ms = 0
-    visited = False
-    for duration_ms, at_peak in pieces * 2:  # twice: a stretch may run over the cycle's end
-        if at_peak:
-            at_peak_ms += duration_ms
-            visited = visited or at_peak_ms >= limits.PATTERN_PEAK_MIN_MS
-            continue
-        if at_peak_ms >= limits.PATTERN_PEAK_MIN_MS:
-            below_ms = 0
-        below_ms += duration_ms
-        at_peak_ms = 0 if duration_ms else at_peak_ms
-        longest_ms = max(longest_ms, below_ms)
-    return longest_ms if visited else None
+        pieces.append((at_peak, step.hold_ms))
+        pieces.append((at_peak and following.fraction == shape.peak, step.ramp_ms))
+    pieces = [(at_peak, ms) for at_peak, ms in pieces if ms]
+    if all(at_peak for at_peak, _ in pieces):
+        return 0
+    arrivals = [n for n, (at_peak, _) in enumerate(pieces) if at_peak and not pieces[n - 1][0]]
+    first = arrivals[0] if arrivals else 0
+    cycle = _runs(pieces[first:] + pieces[:first])
+    visits = [(at_peak and ms >= limits.PATTERN_PEAK_MIN_MS, ms) for at_peak, ms in cycle]
+    if not any(visit for visit, _ in visits):
+        return None
+    twice = _runs(visits * 2)  # a stretch may run over the cycle's end
+    return max(ms for visit, ms in twice if not visit)
+
+
+def _runs(pieces: list[tuple[bool, int]]) -> list[tuple[bool, int]]:
+    """Neighbours of the same kind joined into one."""
+    joined = groupby(pieces, key=itemgetter(0))
+    return [(kind, sum(ms for _, ms in run)) for kind, run in joined]
 
 
 def _final_fall(table: Table) -> FinalFall | None:
