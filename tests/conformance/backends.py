@@ -1,0 +1,107 @@
+"""The devices that the conformance tests run against. A further one is a class and a line below."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from firmware_protocol.messages import ResetCause
+from simulator.device import Device, DeviceConfig, TraceRow
+from simulator.physics import Motor
+
+
+@dataclass(frozen=True)
+class Build:
+    """The device a test wants."""
+
+    gentlest_permille: int = 150
+    max_permille: int = 1000
+    feet_sensor: bool = True
+    boot_id: int = 1
+
+
+class Backend(Protocol):
+    """One device, and a clock of its own that stands still unless `advance` moves it."""
+
+    @property
+    def output(self) -> int:
+        """What the motor gets now, ‰."""
+
+    @property
+    def faults(self) -> frozenset[str]:
+        """What `inject` can break; a test that needs more is skipped."""
+
+    def send(self, raw: bytes) -> list[bytes]:
+        """One verified raw frame in; raw frames out."""
+
+    def advance(self, ms: int) -> list[bytes]:
+        """Let time pass; raw frames that came by themselves."""
+
+    def trace(self) -> list[TraceRow]:
+        """All rows since the device was built."""
+
+    def set_feet(self, on: bool) -> None:
+        """Feet on the sensor, or lifted."""
+
+    def press_button(self) -> None:
+        """The button on the device."""
+
+    def inject(self, fault: str) -> None:
+        """Break something, or `clear`."""
+
+    def reboot(self) -> None:
+        """Reset; the boot id counts on, the clock too."""
+
+
+class PureDevice:
+    """`simulator.device.Device`, called directly."""
+
+    faults = Motor.FAULTS
+
+    def __init__(self, build: Build) -> None:
+        self._config = DeviceConfig(
+            gentlest_permille=build.gentlest_permille,
+            max_permille=build.max_permille,
+            feet_sensor=build.feet_sensor,
+        )
+        self._now_ms = 0
+        self._rows: list[TraceRow] = []
+        self._device = Device(self._config, boot_id=build.boot_id)
+
+    @property
+    def output(self) -> int:
+        return self._device.output_permille
+
+    def send(self, raw: bytes) -> list[bytes]:
+        return self._device.on_frame(raw, self._now_ms)
+
+    def advance(self, ms: int) -> list[bytes]:
+        self._now_ms += ms
+        return self._device.tick(self._now_ms)
+
+    def trace(self) -> list[TraceRow]:
+        self._rows += self._device.take_trace()
+        return self._rows
+
+    def set_feet(self, on: bool) -> None:
+        self._device.set_feet(on, self._now_ms)
+
+    def press_button(self) -> None:
+        self._device.press_button(self._now_ms)
+
+    def inject(self, fault: str) -> None:
+        self._device.inject(fault, self._now_ms)
+
+    def reboot(self) -> None:
+        self._device.power_off(self._now_ms)
+        self.trace()
+        self._device = Device(
+            self._config,
+            boot_id=self._device.boot_id % 65_535 + 1,
+            reset_cause=ResetCause.EXTERNAL,
+            now_ms=self._now_ms,
+        )
+
+
+BACKENDS: Final[dict[str, Callable[[Build], Backend]]] = {
+    "pure device": PureDevice,
+}
