@@ -77,6 +77,7 @@ class MemoryTransport:
         self._port = port
         self._ms_per_s = 1000 * speed
         self._now_ms = now_ms
+        self._told_ms = -1  # until when the device knows the time
         self._plugged = True
         self._receiver: Receiver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -104,6 +105,7 @@ class MemoryTransport:
         if urgent:
             self._port.discard_unread()
         self._port.receive(data, self._clock_ms())
+        self._told_ms = self._now_ms
         self._advance_soon()
 
     def unsent_bytes(self) -> int:
@@ -147,7 +149,8 @@ class MemoryTransport:
             self._soon = None
         now_ms = self._clock_ms()
         port = self._port
-        port.tick(now_ms)
+        if now_ms != self._told_ms:  # `receive` has brought it here already
+            port.tick(now_ms)
         chunks = port.data_to_send(now_ms)
         deadline_ms = port.next_deadline_ms()
         if deadline_ms is not None:
@@ -171,6 +174,7 @@ class MemoryTransport:
 
     def _timer_fired(self) -> None:
         self._timer = None
+        self._told_ms = -1
         self._advance()
 
     def _lose(self) -> None:
