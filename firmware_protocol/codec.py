@@ -65,8 +65,8 @@ def decode(raw: bytes) -> Message:
 
 
 def decode_unchecked(raw: bytes) -> Message:
-    """`decode` without the ranges, for a device: SPEC.md lets it judge session and sequence before
-    them, and answer with the limit that was hit. Raises UnknownType or WrongLength."""
+    """`decode` without the ranges, for whoever shows a frame or judges the ranges later, as SPEC.md
+    lets a device do. Raises UnknownType or WrongLength."""
     layout, values = _unpack(raw)
     message: Message = layout.make(*values)
     return message

@@ -22,104 +22,107 @@ NOT_MEASURED_TEMPERATURE: Final = -32768
 NOT_MEASURED_CURRENT: Final = 65535
 
 
-class State(IntEnum):
-    """What the device does now. The first line that holds, from the bottom up, is the state."""
+# The comment behind a member is its meaning: SPEC.md's tables quote it.
 
-    IDLE = 0  # no session, output 0
-    READY = 1  # a session, no setpoint yet: no lease runs
-    RUNNING = 2  # a session whose lease runs (also at level 0)
+
+class State(IntEnum):
+    """What the device does now; of those that hold, the highest number."""
+
+    IDLE = 0  # no open session, output 0
+    READY = 1  # an open session without a setpoint yet: no lease runs
+    RUNNING = 2  # an open session whose lease runs, also at level 0
     STOPPING = 3  # the output is falling to 0 by itself and nothing can raise it
     RESTING = 4  # the run limit was reached: 60 s at output 0
     LATCHED = 5  # a fault or an emergency stop, until CLEAR
 
 
 class EndReason(IntEnum):
-    """Why the newest session of this boot ended."""
+    """Why the newest session of this boot that ended did so."""
 
-    NONE = 0  # it has not ended, or there was none
-    STOP = 1
-    EMERGENCY_STOP = 2
-    LEASE_EXPIRED = 3
+    NONE = 0  # none has ended since boot
+    STOP = 1  # STOP, or the button on the device
+    EMERGENCY_STOP = 2  # ESTOP
+    LEASE_EXPIRED = 3  # no SET_LEVEL was applied within the lease
     TAKEN_OVER = 4  # a HELLO with another nonce
-    RUN_LIMIT = 5
-    FAULT = 6
+    RUN_LIMIT = 5  # 900 s of motor-on time
+    FAULT = 6  # the device's own protection
 
 
 class Fault(IntFlag):
     """Latched faults, one bit each."""
 
-    OVER_TEMPERATURE = 1
-    OVER_CURRENT = 2
+    OVER_TEMPERATURE = 1  # the motor is too hot
+    OVER_CURRENT = 2  # the motor draws too much
     STALL = 4  # driven, but no motion for 500 ms
     STUCK_ON = 8  # moving, though commanded off, for 300 ms
-    SENSOR = 16  # a sensor that is missing, stuck or out of its range
-    EMERGENCY_STOP = 32
+    SENSOR = 16  # a sensor is missing, stuck or out of its range
+    EMERGENCY_STOP = 32  # ESTOP was received
     INTERNAL = 64  # the device's own checks of its gate failed
 
 
 class Reason(IntEnum):
     """Why a command was refused (NAK)."""
 
-    RANGE = 1
-    LEASE = 2
-    SESSION = 3
-    LATCHED = 4
-    RESTING = 5
-    STALE = 6
-    STOPPING = 7
-    LENGTH = 8
-    UNKNOWN_TYPE = 9
-    STATE = 10
-    FEET = 11
-    FAULT = 12
-    VERSION = 13
+    RANGE = 1  # the level is above the device's highest; limit: that level, ‰
+    LEASE = 2  # the lease is too short or too long; limit: the bound that was hit, ms
+    SESSION = 3  # the token is not that of the open session; limit: 0
+    LATCHED = 4  # a fault or an emergency stop is latched; limit: the latch id
+    RESTING = 5  # the rest after the run limit; limit: seconds of it left, rounded up
+    STALE = 6  # the sequence is not ahead of the last one; limit: the last sequence
+    STOPPING = 7  # the output is still falling by itself; limit: the output, ‰
+    LENGTH = 8  # the payload has not its type's length; limit: that length, bytes
+    UNKNOWN_TYPE = 9  # nobody knows this type; limit: 0
+    STATE = 10  # CLEAR named another latch, or there is none; limit: the latch id now, 0 = none
+    FEET = 11  # a level above 0 before the feet were on the sensor; limit: 0
+    FAULT = 12  # the cause of a latched fault is still there; limit: the Fault bits that are
+    VERSION = 13  # no common protocol major; limit: the highest major the device speaks
 
 
 class EventCode(IntEnum):
     """What an EVENT tells."""
 
-    BOOT = 1
-    SESSION_OPENED = 2
-    STOPPED = 3
-    EMERGENCY_STOPPED = 4
-    LEASE_EXPIRED = 5
-    TAKEN_OVER = 6
-    RUN_LIMIT = 7
-    REST_OVER = 8
-    FEET_LIFTED = 9
-    FEET_BACK = 10
-    FAULT = 11
-    CLEARED = 12
-    BUTTON = 13
+    BOOT = 1  # the device booted; always event 1
+    SESSION_OPENED = 2  # a HELLO gave a new token
+    STOPPED = 3  # a STOP ended a session
+    EMERGENCY_STOPPED = 4  # an ESTOP latched
+    LEASE_EXPIRED = 5  # the lease ended a session
+    TAKEN_OVER = 6  # a HELLO with another nonce ended a session
+    RUN_LIMIT = 7  # the run limit was reached
+    REST_OVER = 8  # the rest after the run limit is over
+    FEET_LIFTED = 9  # the feet have been off for 5 s in an open session
+    FEET_BACK = 10  # the sensor reads on again after FEET_LIFTED
+    FAULT = 11  # a fault bit became set
+    CLEARED = 12  # a latch was cleared
+    BUTTON = 13  # the button on the device ended a session
 
 
 class ResetCause(IntEnum):
     """Why the device booted."""
 
-    UNKNOWN = 0
-    POWER_ON = 1
+    UNKNOWN = 0  # the device cannot tell
+    POWER_ON = 1  # the supply came
     EXTERNAL = 2  # the reset pin; many boards pull it when the port opens
-    BROWN_OUT = 3
-    WATCHDOG = 4
-    SOFTWARE = 5
+    BROWN_OUT = 3  # the supply sank
+    WATCHDOG = 4  # the chip's timer: the device hung
+    SOFTWARE = 5  # the device reset itself on purpose
 
 
 class Feet(IntEnum):
     """What the feet sensor reads now, before the 5 s of FEET_OFF_MS."""
 
-    NO_SENSOR = 0
-    ON = 1
-    OFF = 2
+    NO_SENSOR = 0  # the device has none
+    ON = 1  # feet are on it
+    OFF = 2  # feet are not on it
 
 
 class Capability(IntFlag):
     """What the device has, one bit each."""
 
-    FEET_SENSOR = 1
-    TEMPERATURE = 2
-    CURRENT = 4
+    FEET_SENSOR = 1  # a feet sensor
+    TEMPERATURE = 2  # it measures the motor's temperature
+    CURRENT = 4  # it measures the motor's current
     MOTION = 8  # it can tell a stalled motor from a turning one
-    BUTTON = 16
+    BUTTON = 16  # a button that stops
     SIMULATED = 32  # no motor: the only devices whose speed may be above 1
 
 
@@ -163,7 +166,7 @@ def _level(meaning: str) -> Field:
 class Hello:
     """Opens a session (and softly stops whatever runs), or only asks who is there."""
 
-    flags: Annotated[int, _u8("bits", "bit 0 = identify only; others are sent 0 and ignored")]
+    flags: Annotated[int, _u8("bits", "HelloFlag; other bits are sent 0 and ignored")]
     min_major: Annotated[int, _u8("", "lowest protocol major the host speaks")]
     max_major: Annotated[int, _u8("", "highest protocol major the host speaks")]
     host_nonce: Annotated[int, _u32("", "chosen by the host, new for each session")]
@@ -259,7 +262,7 @@ class Status:
     """Everything the host sees, in one message; the answer to most commands."""
 
     state: Annotated[int, _u8("enum", "State")]
-    end_reason: Annotated[int, _u8("enum", "EndReason of the newest session")]
+    end_reason: Annotated[int, _u8("enum", "EndReason")]
     boot_id: Annotated[int, _u16("", "as in IDENTITY", 1)]
     event_id: Annotated[int, _u16("", "id of the newest event of this boot")]
     faults: Annotated[int, _u16("bits", "Fault")]
