@@ -271,7 +271,9 @@ class Device:
             return Reason.STOPPING, machine.gate.output_permille
         if machine.is_resting:
             return Reason.RESTING, -(-machine.rest_left_ms // 1000)
-        if level_permille and (machine.feet_blocked or not machine.feet_on):
+        # Nothing starts without feet; what moves may go on for the 5 s of shifting in the chair.
+        no_feet = not machine.feet_on and machine.gate.output_permille == 0
+        if level_permille and (machine.feet_blocked or no_feet):
             return Reason.FEET, 0
         return None
 

@@ -377,11 +377,13 @@ class Machine:
         return True
 
     def _fault(self, found: Fault) -> None:
-        """Something is wrong: output 0 at once, latched. What is latched already is no news."""
+        """Something is wrong: output 0 at once, latched. What is latched already ends no session,
+        or nobody could ask to clear it."""
+        self._cut()
         new = found & ~self.faults
-        self._latch(found, EndReason.FAULT)
         if not new:
             return
+        self._latch(new, EndReason.FAULT)
         for fault in new:
             self.note(TRACE_WORD[fault])
         self._event(EventCode.FAULT)
