@@ -14,7 +14,7 @@ from firmware_protocol.messages import (
     Reply,
     Status,
 )
-from massager.conversation import Conversation
+from massager.dialogue import Dialogue
 from massager.errors import WrongDevice
 from massager.frame_text import bit_words, fields_of
 from massager.transports.interface import Transport
@@ -55,7 +55,7 @@ async def probe(transport: Transport) -> Answer:
     Raises whatever opening raises (PortBusy, PortNotPermitted, ConnectionFailed …), NoHandshake
     where nothing answers, WrongDevice where something else does or it keeps no protocol.
     """
-    async with Conversation(transport) as device:
+    async with Dialogue(transport) as device:
         identity = await device.identify()
         limits = await device.ask(GetLimits())
         status = await device.ask(GetStatus())

@@ -17,7 +17,7 @@ from firmware_protocol.messages import (
     SetLevel,
     device_id_bytes,
 )
-from massager.conversation import Conversation
+from massager.dialogue import Dialogue
 from massager.errors import (
     ConnectionLost,
     MassagerError,
@@ -251,7 +251,7 @@ async def test_a_device_that_is_not_there_is_told_by_the_transport() -> None:
 
 async def test_a_device_that_falls_silent_after_the_greeting_is_told() -> None:
     port, transport = simulated()
-    async with Conversation(transport) as device:
+    async with Dialogue(transport) as device:
         await device.identify()
         port.command({"fault": "drop", "rate": 1})
         with pytest.raises(NoHandshake, match="no longer answers"):

@@ -34,7 +34,7 @@ GIVE_UP_S: Final = 5.0  # the link gives up after 3 s; a STOP it would repeat fo
 _SAMPLE_BYTES: Final = 24
 
 
-class Conversation:
+class Dialogue:
     """An open line to a device; `async with` opens the transport and closes it.
 
     `nonce` gives the 32-bit number of each HELLO; it must be new each time.
@@ -54,6 +54,7 @@ class Conversation:
         self._heard_bytes = 0
         self._sample = b""
         self._nonsense = ""
+        self._is_massager = False  # it has answered before
 
     async def __aenter__(self) -> Self:
         """Open the transport. Raises the NoDevice that says what to do."""
@@ -135,6 +136,7 @@ class Conversation:
     def _take(self, event: LinkEvent) -> None:
         match event:
             case Answered(command, reply) if command is self._question:
+                self._is_massager = True
                 if self._answer is not None and not self._answer.done():
                     self._answer.set_result(reply)
             case Unanswered(command) if command is self._question:
@@ -157,7 +159,7 @@ class Conversation:
 
     def _no_answer(self) -> NoDevice:
         url = self._transport.url
-        if not isinstance(self._question, Hello):
+        if self._is_massager:
             return NoHandshake(f"{url}: the device no longer answers; check its cable and power")
         if self._nonsense:
             return WrongDevice(f"{url}: what answers does not keep the protocol: {self._nonsense}")

@@ -1,0 +1,59 @@
+"""Which device a command means, and who of this user's controllers drives it now."""
+
+import os
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from massager.runtime_dir import Owner
+    from massager.transports import DeviceUrl, Settings
+
+
+def target_of(args: Namespace) -> "tuple[DeviceUrl, Settings]":
+    from massager.transports import Settings, parse_url
+
+    return parse_url(args.url), Settings()
+
+
+def owner_of(url: "DeviceUrl") -> "Owner | None":
+    """The running controller that drives the device behind `url`, whatever name it uses for it."""
+    from massager.api_client import living_owners
+    from massager.errors import UsageError
+    from massager.transports import parse_url
+
+    wanted = _place_of(url)
+    for owner in living_owners(os.environ):
+        try:
+            device = parse_url(owner.device or "")
+        except UsageError:  # it wrote nothing yet
+            continue
+        if wanted is not None and _place_of(device) == wanted:
+            return owner
+    return None
+
+
+def named(owner: "Owner") -> str:
+    """`process 4711 (massager start)`."""
+    command = f" ({owner.command})" if owner.command else ""
+    return f"process {owner.pid}{command}"
+
+
+def _place_of(url: "DeviceUrl") -> tuple[str, ...] | None:
+    """One name for one device; None for a device that nobody else can reach."""
+    from massager.transports.url import MqttUrl, SerialUrl, SimUrl, TcpUrl
+
+    match url:
+        case SimUrl():
+            return None
+        case SerialUrl(port):
+            return ("serial", os.path.realpath(port if url.is_path else _path_of_number(port)))
+        case TcpUrl(host, port_number):
+            return ("tcp", host.lower(), str(port_number))
+        case MqttUrl(host, port_number, device_id):
+            return ("mqtt", host.lower(), str(port_number), device_id)
+
+
+def _path_of_number(number: str) -> str:
+    from massager.transports.serial import serial_ports
+
+    return next((port.path for port in serial_ports() if port.serial_number == number), number)
