@@ -80,8 +80,6 @@ def _read(path: Path, shown: str) -> str:
             content = file.read(FILE_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{shown} cannot be read: {error.strerror}") from None
-    except ValueError:  # a NUL in the path
-        raise UsageError(f"there is no program file {shown}") from None
     if len(content) > FILE_MAX_BYTES:
         raise ConfigError(f"{shown}: a program file is at most {FILE_MAX_BYTES} bytes long")
     try:

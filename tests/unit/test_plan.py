@@ -93,8 +93,9 @@ def test_an_intensity_out_of_range_is_refused_with_the_range(intensity: int) -> 
 
 @pytest.mark.parametrize("massage_ms", [299_999, 600_001, 0, -1])
 def test_a_massage_out_of_range_is_refused_with_the_range(massage_ms: int) -> None:
-    with pytest.raises(UsageError, match=r"massage is 300 to 600 s \(5 to 10 min\), not"):
+    with pytest.raises(UsageError, match=r"massage is 300 to 600 s \(5 to 10 min\), not") as error:
         choice(massage_ms=massage_ms)
+    assert str(error.value).endswith(f"not {massage_ms / 1000:g} s")
 
 
 @pytest.mark.parametrize("warmup_ms", [59_999, 120_001, 0])
@@ -153,6 +154,8 @@ def test_the_gentle_rate_takes_a_minute_over_the_device_s_range() -> None:
 
 def test_the_gentle_rate_is_never_above_20_permille_a_second() -> None:
     assert gentle_rate_permille_s(Levels(1, 1000)) == pytest.approx(16.65)
+    widest = continue_session(choice(), Levels(1, 1000), Progress(0, 300_000, 0), 0)
+    assert widest.segments[0] == Ramp(Phase.MASSAGE, 60_000, 1, 1000)
 
 
 # --- a whole session -----------------------------------------------------------------------------
@@ -206,7 +209,12 @@ def test_the_soft_end_falls_to_the_gentlest_in_10_s_and_then_off() -> None:
 
 def test_time_outside_the_plan_is_cut_to_its_ends() -> None:
     plan = plan_session(choice(), LEVELS)
-    assert setpoint_at(plan, -1) == setpoint_at(plan, 0)
+    falling = continue_session(choice(intensity=1), LEVELS, Progress(0, 400_000, 0), 1000)
+    assert (
+        setpoint_at(falling, -1)
+        == setpoint_at(falling, 0)
+        == Setpoint(1000, 1000, Phase.MASSAGE, False)
+    )
     assert setpoint_at(plan, 10**9) == setpoint_at(plan, 580_000)
     assert progress_at(plan, -1) == Progress(90_000, 480_000, 0)
     assert progress_at(plan, 10**9) == Progress(0, 0, 480_000)
@@ -231,6 +239,7 @@ def test_every_program_has_the_same_warm_up_and_the_same_length_of_soft_end() ->
 
 def test_a_pattern_swings_between_its_fractions_of_the_chosen_intensity() -> None:
     plan = plan_session(choice(program=KNEADING), LEVELS)
+    assert plan.segments[1] == Pattern(480_000, 150, 1000, KNEADING, 0, 480_000, 0)
     assert [level(plan, 90_000 + at) for at in (0, 3_000, 6_000)] == [1000, 490, 1000]
     assert setpoint_at(plan, 93_000) == Setpoint(490, 1000, Phase.MASSAGE, True)
 
@@ -419,6 +428,11 @@ def test_ending_now_leaves_only_the_soft_end() -> None:
     end = end_now(plan, 490)
     assert end.segments == (Ramp(Phase.SOFT_END, 10_000, 490, 150),)
     assert end.duration_ms == 10_000
+
+
+def test_ending_now_is_possible_from_the_highest_level() -> None:
+    end = end_now(plan_session(choice(), LEVELS), 1000)
+    assert end.segments == (Ramp(Phase.SOFT_END, 10_000, 1000, 150),)
 
 
 def test_ending_now_at_the_gentlest_stays_there_for_the_soft_end() -> None:

@@ -233,6 +233,11 @@ def test_a_path_without_a_file_is_refused(name: str) -> None:
         load_program(name)
 
 
+def test_a_path_the_system_cannot_follow_is_refused() -> None:
+    with pytest.raises((UsageError, ConfigError), match=r"cannot be read|no program file"):
+        load_program("/" + "x" * 5_000 + "/mine.toml")
+
+
 def test_a_folder_is_no_program(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").mkdir()
     with pytest.raises(UsageError, match="there is no program file"):
