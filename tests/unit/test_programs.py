@@ -291,6 +291,11 @@ def test_an_unknown_key_is_refused_with_the_nearest(write: Write) -> None:
     refused(write(text), 5, "unknown key 'held'", "the nearest is 'hold_s'")
 
 
+def test_a_long_value_is_shown_short(write: Write) -> None:
+    refused(write(sine(period='"' + "x" * 500 + '"')), 5, "not 'xxx", "xxx...")
+    refused(write(f"{STEADY}{'x' * 500} = 1\n"), 3, "unknown key 'xxx", "xxx...; the nearest")
+
+
 def test_a_missing_key_is_refused(write: Write) -> None:
     refused(write('pattern = "steady"\n'), 1, "'description' is missing")
     refused(write('description = "Mine."\n'), 1, "'pattern' is missing", "'sine'", "'steps'")
@@ -357,6 +362,7 @@ def test_a_step_that_rises_faster_than_the_gate_is_refused(write: Write) -> None
     assert load_program(write(steps((100, 2, 0), (50, 2, 1))))
     refused(write(steps((100, 2, 0), (50, 2, 0.999))), 10, "at up to 501 ‰/s", "500 ‰/s")
     refused(write(steps((50, 2, 0), (100, 2, 1))), 6, "rises at once at the full range")
+    refused(write(steps((99.9, 2, 0), (100, 2, 1))), 6, "rises at once at the full range")
 
 
 def test_a_fall_may_be_as_quick_as_it_likes(write: Write) -> None:
@@ -393,6 +399,12 @@ def test_a_peak_too_short_for_a_setpoint_is_refused(write: Write) -> None:
 def test_a_touch_of_the_peak_ends_no_stretch_below_it(write: Write) -> None:
     rows = ((100, 1, 1), (70, 6, 1), (100, 0.1, 1), (70, 6, 1))
     refused(write(steps(*rows)), 3, "below its peak for 16.1 s")
+
+
+def test_the_longest_of_several_stretches_counts(write: Write) -> None:
+    for first, second in ((3, 14), (14, 3)):
+        rows = ((100, 1, 1), (70, first, 1), (100, 1, 1), (70, second, 1))
+        refused(write(steps(*rows)), 3, "below its peak for 16 s")
 
 
 def test_a_peak_that_runs_over_the_end_of_the_cycle_is_one_peak(write: Write) -> None:
