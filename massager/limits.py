@@ -41,7 +41,7 @@ STOP_ESCALATE_MS: Final = 3_000  # a soft stop falls in 2 s; after this it becom
 
 # --- rest --------------------------------------------------------------------------------
 
-# Makers' manuals: no session over 15 min, at most three a day. 13 min is the longest plan (2 min
+# Makers' manuals: no session over 15 min, at most three a day. 13 min hold the longest plan (2 min
 # of warm-up, 10 of massage, the soft end) and leaves 2 min to the device's own 15.
 SITTING_MAX_MS: Final = 780_000  # motor-on time between two rests; also of one run
 SITTING_REST_MS: Final = 600_000  # at output 0: a shorter rest does not begin a new sitting
