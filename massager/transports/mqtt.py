@@ -35,6 +35,7 @@ _DRAIN_S: Final = 0.05
 _CLOSE_S: Final = 0.2
 _KEEPALIVE_S: Final = 20
 _NODELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # without it some take 41 ms more
+_NO_ANSWER: Final = "Operation timed out"  # aiomqtt's, once there is a connection
 _SUBSCRIBE_FAILED: Final = 128
 _BAD_CREDENTIALS: Final = (134, 135)  # CONNACK 4 and 5, as paho tells them
 _HOSTNAME_MISMATCH: Final = (62, 64)  # OpenSSL's verify codes for a name and an address
@@ -275,9 +276,7 @@ class _Connection:
                 f"{url}: no TLS on port {url.port} ({cause}); check the port (8883 as a rule), or "
                 "use mqtt:// for a broker without TLS"
             )
-        if isinstance(cause, TimeoutError):
-            return ConnectionFailed(f"{url}: no answer; check the address and the network")
-        if isinstance(cause, OSError):
+        if isinstance(cause, OSError) and str(error) != _NO_ANSWER:
             return ConnectionFailed(f"{url}: {cause}; check the address and the network")
         return ConnectionFailed(
             f"{url}: something listens on port {url.port} but does not answer as an MQTT broker; "

@@ -25,9 +25,10 @@ class Listener:
         self.peer: socket.socket | None = None
 
     async def accept(self) -> socket.socket:
-        self.peer, _ = await asyncio.to_thread(self._socket.accept)
-        self.peer.settimeout(PATIENCE_S)
-        return self.peer
+        peer, _ = await asyncio.to_thread(self._socket.accept)
+        peer.settimeout(PATIENCE_S)
+        self.peer = peer
+        return peer
 
     def close(self) -> None:
         if self.peer is not None:
