@@ -205,10 +205,12 @@ class SimulatedPort:
 
     def _go_down(self, fault: str) -> None:
         """Reset now (the output is 0 at once), or hang (it stays) until the watchdog resets."""
+        if fault == "hang" and self._boots_at_ms is not None:
+            return  # it is dark, or hangs already
         dark_ms, self._reset_cause = _RESETS[fault]
-        if fault == "hang" and self._boots_at_ms is None:
+        if fault == "hang":
             self.device.hang(self._now_ms)
-        elif fault != "hang":
+        else:
             self.device.power_off(self._now_ms)
         self._keep_rows()
         if dark_ms:

@@ -51,6 +51,7 @@ class MqttBearer:
         self._topic = f"massager/{device_id}/link"
         self._host_side: HostSide | None = None
         self._task: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None  # cancelled, not yet gone
         self._unsent: deque[bytes] = deque(maxlen=_UNSENT_MAX)
         self._something_to_send = asyncio.Event()
         self._connected = False
@@ -79,18 +80,23 @@ class MqttBearer:
         if plugged and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._stay_connected())
         elif not plugged and self._task is not None:
-            self._task.cancel()
-            self._task = None
+            self._leave()
+            self._say_once(f"left the broker at {self._host}:{self._port}")
 
     async def close(self) -> None:
         """Disconnect."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        self._leave()
+        if self._leaving is not None:
+            await asyncio.wait([self._leaving])
+
+    def _leave(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task, self._leaving = None, self._task
 
     async def _stay_connected(self) -> None:
+        if self._leaving is not None:
+            await asyncio.wait([self._leaving])
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
@@ -99,6 +105,8 @@ class MqttBearer:
                 await self._serve()
             except (aiomqtt.MqttError, OSError) as error:
                 self._say_once(self._explained(error))
+            if not self._is_wanted():
+                return
             failures = 1 if loop.time() - began_s > _STEADY_S else failures + 1
             wait_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(failures, 10))
             await asyncio.sleep(wait_s * random.uniform(0.5, 1))
@@ -118,6 +126,8 @@ class MqttBearer:
         )
         async with _entered(client):
             await client.subscribe(f"{self._topic}/down", qos=0)
+            if not self._is_wanted():
+                return
             self._connected = True
             self._say_once(f"connected to the broker at {self._host}:{self._port}")
             sender = asyncio.get_running_loop().create_task(self._send_all(client))
@@ -127,9 +137,16 @@ class MqttBearer:
             finally:
                 self._connected = False
                 self._unsent.clear()
-                sender.cancel()
-                with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                    await sender
+                self._something_to_send.set()  # lets the sender see that it is over
+                await asyncio.wait([sender])
+
+    def _is_wanted(self) -> bool:
+        """Whether the running task was not told to leave.
+
+        Asked besides being cancelled, because `asyncio.wait_for` before Python 3.12, which aiomqtt
+        awaits, swallows a cancellation that comes together with what it waits for.
+        """
+        return self._task is asyncio.current_task()
 
     def _take(self, message: aiomqtt.Message) -> None:
         # A retained command is from another time: it is never for the motor.
@@ -137,11 +154,14 @@ class MqttBearer:
             self._host_side.received(message.payload)
 
     async def _send_all(self, client: aiomqtt.Client) -> None:
-        while True:
+        self._something_to_send.clear()
+        while self._connected:
+            # Where the connection is lost, the messages' iterator says so.
+            with contextlib.suppress(aiomqtt.MqttError):
+                while self._unsent:
+                    await client.publish(f"{self._topic}/up", self._unsent.popleft(), qos=0)
             await self._something_to_send.wait()
             self._something_to_send.clear()
-            while self._unsent:
-                await client.publish(f"{self._topic}/up", self._unsent.popleft(), qos=0)
 
     def _explained(self, error: Exception) -> str:
         text = str(error)
