@@ -1,0 +1,210 @@
+"""What other processes may ask a running controller, and what it answers.
+
+The controller listens on `<pid>.sock` in the runtime directory (runtime_dir.py). A client writes
+one JSON object a line, at most 1024 bytes, and gets at least one JSON object a line back:
+
+    {"request": "stop"}                          soft stop
+    {"request": "stop", "now": true}             emergency stop
+    {"request": "pause"}
+    {"request": "resume"}
+    {"request": "intensity", "intensity": 6}
+    {"request": "extend", "minutes": 1.5}
+    {"request": "status"}
+    {"request": "status", "watch": true}         a line at each change, at most 5 a second
+
+    {"ok": true, "stage": null, "owner": {…}, "session": {…}}
+    {"ok": false, "error": {"kind": "refused", "message": "no session is running"}}
+
+`owner` is who answers (`Owner`), `session` the fields of `snapshot.Snapshot`. A stop is taken in
+every state, any number of times, and answered twice: with the stage "acknowledged" as soon as the
+device has, and with the stage "ended" once the session has; only "ended" where both came together
+or the device was never reached. The last line of a watch has the stage "ended", too. Everything
+else is answered once, at once, with the stage null.
+
+Requests are read strictly; only a stop is taken whatever else stands in it, so that a newer or a
+careless client can always stop.
+"""
+
+import json
+from dataclasses import fields
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from massager.limits import INTENSITY_MAX, INTENSITY_MIN
+from massager.session_model import (
+    Extend,
+    HardStop,
+    Pause,
+    Resume,
+    SetIntensity,
+    SoftStop,
+)
+from massager.snapshot import Snapshot
+
+REQUEST_MAX_BYTES: Final = 1_024
+EXTEND_MAX_MIN: Final = 5  # 5 min of massage at least, 10 at most
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class StopRequest(_Model):
+    """Soft stop, or an emergency stop with `now`."""
+
+    request: Literal["stop"]
+    now: bool = False
+
+    def event(self) -> SoftStop | HardStop:
+        """What it means to the session."""
+        return HardStop() if self.now else SoftStop()
+
+
+class PauseRequest(_Model):
+    """Fall to 0 and wait."""
+
+    request: Literal["pause"]
+
+    def event(self) -> Pause:
+        """What it means to the session."""
+        return Pause()
+
+
+class ResumeRequest(_Model):
+    """Go on from the gentlest."""
+
+    request: Literal["resume"]
+
+    def event(self) -> Resume:
+        """What it means to the session."""
+        return Resume()
+
+
+class IntensityRequest(_Model):
+    """Another intensity, 1…10."""
+
+    request: Literal["intensity"]
+    intensity: int = Field(ge=INTENSITY_MIN, le=INTENSITY_MAX)
+
+    def event(self) -> SetIntensity:
+        """What it means to the session."""
+        return SetIntensity(self.intensity)
+
+
+class ExtendRequest(_Model):
+    """More massage, in whole or half minutes."""
+
+    request: Literal["extend"]
+    minutes: float = Field(gt=0, le=EXTEND_MAX_MIN, multiple_of=0.5)
+
+    def event(self) -> Extend:
+        """What it means to the session."""
+        return Extend(round(self.minutes * 60_000))
+
+
+class StatusRequest(_Model):
+    """How the session is now, and with `watch` at every change until it ends."""
+
+    request: Literal["status"]
+    watch: bool = False
+
+
+SessionRequest: TypeAlias = (
+    StopRequest | PauseRequest | ResumeRequest | IntensityRequest | ExtendRequest
+)
+Request: TypeAlias = SessionRequest | StatusRequest
+
+
+class Owner(_Model):
+    """The process that answers, and what it drives."""
+
+    pid: int
+    device: str  # its URL, without a password
+    speed: int
+    since: str  # wall clock, ISO 8601 with its offset
+
+
+class Failure(_Model):
+    """Why a request was not done."""
+
+    kind: Literal["refused", "bad request"]
+    message: str
+
+
+class Done(_Model):
+    """The request was done; or news of a stop or a watch."""
+
+    ok: Literal[True] = True
+    stage: Literal["acknowledged", "ended"] | None = None
+    owner: Owner
+    session: dict[str, Any]
+
+
+class NotDone(_Model):
+    """The request was not done, and nothing has changed."""
+
+    ok: Literal[False] = False
+    error: Failure
+
+
+Reply: TypeAlias = Done | NotDone
+
+_REQUEST: Final[TypeAdapter[Request]] = TypeAdapter(
+    Annotated[Request, Field(discriminator="request")]
+)
+
+
+class BadRequest(ValueError):
+    """A line that is no request; the text says why."""
+
+
+def parse_request(line: bytes) -> Request:
+    """The request in one line. Raises BadRequest for whatever is not exactly one."""
+    if len(line) > REQUEST_MAX_BYTES:
+        raise BadRequest(f"a request is at most {REQUEST_MAX_BYTES} bytes long")
+    try:
+        found = json.loads(line, object_pairs_hook=_object, parse_constant=_no_number)
+    except BadRequest:
+        raise
+    except (ValueError, RecursionError):
+        raise BadRequest("a request is one JSON object in UTF-8 on one line") from None
+    if not isinstance(found, dict):
+        raise BadRequest("a request is a JSON object")
+    if found.get("request") == "stop":
+        return StopRequest(request="stop", now=bool(found.get("now")))
+    try:
+        return _REQUEST.validate_python(found)
+    except ValidationError as error:
+        raise BadRequest(_in_words(error)) from None
+
+
+def line_of(reply: Reply) -> bytes:
+    """The line that carries a reply."""
+    return reply.model_dump_json().encode() + b"\n"
+
+
+def as_dict(record: Snapshot) -> dict[str, Any]:
+    """A snapshot's fields by name."""
+    return {name: getattr(record, name) for name in _SNAPSHOT_FIELDS}
+
+
+_SNAPSHOT_FIELDS: Final = tuple(field.name for field in fields(Snapshot))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadRequest("a key stands twice in a request")
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise BadRequest(f"{name} is no number")
+
+
+def _in_words(error: ValidationError) -> str:
+    """The first thing that is wrong, without what was sent: it may be anything."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
+    return ascii(f"{place}: {first['msg']}" if place else first["msg"])[1:-1][:300]

@@ -1,0 +1,285 @@
+"""The local socket of a running controller: api.py's lines over a unix socket, and nothing slow.
+
+A request is done inside the read callback, so a stop waits behind nothing and nobody. A client
+that floods, or that does not read its answers, is dropped; it never holds up the session.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from massager.api import (
+    REQUEST_MAX_BYTES,
+    BadRequest,
+    Done,
+    Failure,
+    NotDone,
+    Owner,
+    Reply,
+    StatusRequest,
+    StopRequest,
+    as_dict,
+    line_of,
+    parse_request,
+)
+from massager.runtime_dir import own_directory
+from massager.session_model import Ended, Request, State, Stopping
+from massager.snapshot import Snapshot
+
+CLIENTS_MAX: Final = 16
+REQUESTS_PER_S: Final = 50  # of one client; beyond, it is dropped
+UNREAD_MAX_BYTES: Final = 65_536  # of answers that a client leaves unread; beyond, it is dropped
+WATCH_GAP_S: Final = 0.2
+_GOODBYE_S: Final = 0.2  # for the last lines to leave
+
+
+class Session(Protocol):
+    """What the server needs of a controller."""
+
+    @property
+    def state(self) -> State:
+        """The session's state."""
+
+    def snapshot(self) -> Snapshot:
+        """What a person may see now."""
+
+    def request(self, request: Request) -> str | None:
+        """What a person wants; None, or why it was refused."""
+
+    async def changed(self) -> None:
+        """Wait for the next change."""
+
+
+class ApiServer:
+    """Listens while its session lives. `device` is the URL as a person may see it."""
+
+    def __init__(
+        self, session: Session, device: str, speed: int, environ: Mapping[str, str]
+    ) -> None:
+        self.session = session
+        self.directory = Path(own_directory(environ))
+        self._device = device
+        since = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._owner = Owner(pid=os.getpid(), device=device, speed=speed, since=since)
+        self._clients: list[_Client] = []
+        self._alone = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._news: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Be found from now on. Raises OSError."""
+        self._path(".device").write_text(self._device, encoding="utf-8")
+        listener = _listen(self._path(".sock"))
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self._client, sock=listener)
+        self._news = loop.create_task(self._tell())
+
+    async def close(self) -> None:
+        """Answer who still waits, and be found no more."""
+        for kind in (".sock", ".device"):
+            self._path(kind).unlink(missing_ok=True)
+        if self._server is None or self._news is None:
+            return
+        self._news.cancel()
+        self._server.close()
+        for client in list(self._clients):
+            client.tell()
+            client.end()
+        if self._clients:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._alone.wait(), _GOODBYE_S)
+        for client in list(self._clients):
+            client.drop()
+
+    def done(self, stage: str | None = None) -> Done:
+        """The answer that shows the session as it is now."""
+        return Done.model_validate(
+            {"stage": stage, "owner": self._owner, "session": as_dict(self.session.snapshot())}
+        )
+
+    def joined(self, client: "_Client") -> None:
+        """One more; where there are too many, whoever was silent the longest has to go."""
+        self._clients.append(client)
+        self._alone.clear()
+        if len(self._clients) > CLIENTS_MAX:
+            min(self._clients, key=lambda one: one.heard_s).drop()
+
+    def left(self, client: "_Client") -> None:
+        """One less."""
+        if client in self._clients:
+            self._clients.remove(client)
+        if not self._clients:
+            self._alone.set()
+
+    def _client(self) -> "_Client":
+        return _Client(self)
+
+    def _path(self, kind: str) -> Path:
+        return self.directory / f"{self._owner.pid}{kind}"
+
+    async def _tell(self) -> None:
+        while True:
+            await self.session.changed()
+            for client in list(self._clients):
+                client.tell()
+
+
+class _Client(asyncio.BufferedProtocol):
+    """One connection. The buffer is one request long, so no read brings more than that."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self.heard_s = 0.0
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray(REQUEST_MAX_BYTES)
+        self._line = bytearray()
+        self._second_began_s = 0.0
+        self._requests = 0
+        self._stopping = False  # waits for the end of a stop it asked for
+        self._acknowledged = False
+        self._watching = False
+        self._told_s = 0.0
+        self._later: asyncio.TimerHandle | None = None
+
+    # --- for asyncio -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=UNREAD_MAX_BYTES)
+        self.heard_s = self._loop.time()
+        self._server.joined(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has gone; a stop it asked for goes on."""
+        self._transport = None
+        if self._later is not None:
+            self._later.cancel()
+        self._server.left(self)
+
+    def pause_writing(self) -> None:
+        """It does not read."""
+        self.drop()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes have come: do what the lines among them say."""
+        self.heard_s = self._loop.time()
+        self._line += self._buffer[:nbytes]
+        while self._transport is not None:
+            line, newline, rest = self._line.partition(b"\n")
+            if not newline:
+                break
+            self._line = rest
+            self._take(bytes(line))
+        if len(self._line) > REQUEST_MAX_BYTES:
+            self._take(bytes(self._line))
+            self.end()
+
+    # --- for the server ----------------------------------------------------------------------
+
+    def tell(self) -> None:
+        """News of the session, for whoever waits for it."""
+        state = self._server.session.state
+        ended = isinstance(state, Ended)
+        if self._stopping:
+            if ended:
+                self._stopping = False
+                self._say(self._server.done("ended"))
+            elif isinstance(state, Stopping) and state.acknowledged and not self._acknowledged:
+                self._acknowledged = True
+                self._say(self._server.done("acknowledged"))
+        if self._watching:
+            self._tell_watcher(ended)
+
+    def end(self) -> None:
+        """Close once the answers have left."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def drop(self) -> None:
+        """Close now."""
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+        self._server.left(self)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _take(self, line: bytes) -> None:
+        try:
+            request = parse_request(line)
+        except BadRequest as error:
+            self._say(NotDone(error=Failure(kind="bad request", message=str(error))))
+            self._count()
+            return
+        if isinstance(request, StopRequest):
+            self._server.session.request(request.event())
+            self._stopping, self._acknowledged = True, False
+            self.tell()
+        elif isinstance(request, StatusRequest):
+            self._say(self._server.done())
+            self._watching = self._watching or request.watch
+        else:
+            refusal = self._server.session.request(request.event())
+            if refusal is None:
+                self._say(self._server.done())
+            else:
+                self._say(NotDone(error=Failure(kind="refused", message=refusal)))
+        self._count()
+
+    def _count(self) -> None:
+        """Drop a client that asks all the time."""
+        if self.heard_s - self._second_began_s >= 1:
+            self._second_began_s, self._requests = self.heard_s, 0
+        self._requests += 1
+        if self._requests > REQUESTS_PER_S:
+            self.drop()
+
+    def _tell_watcher(self, ended: bool) -> None:
+        wait_s = self._told_s + WATCH_GAP_S - self._loop.time()
+        if ended:
+            self._watching = False
+            self._say(self._server.done("ended"))
+        elif wait_s <= 0:
+            self._told_s = self._loop.time()
+            self._say(self._server.done())
+        elif self._later is None:
+            self._later = self._loop.call_later(wait_s, self._tell_late)
+
+    def _tell_late(self) -> None:
+        self._later = None
+        if self._watching:
+            self._tell_watcher(isinstance(self._server.session.state, Ended))
+
+    def _say(self, reply: Reply) -> None:
+        if self._transport is not None:
+            self._transport.write(line_of(reply))
+
+
+def _listen(path: Path) -> socket.socket:
+    """A socket that is found only once it listens, by its owner only."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made = path.with_suffix(".new")
+    with suppress(FileNotFoundError):
+        made.unlink()
+    try:
+        listener.bind(str(made))
+        made.chmod(0o600)
+        listener.listen(CLIENTS_MAX)
+        listener.setblocking(False)
+        made.rename(path)
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,237 @@
+"""Commands to a session that runs already: pause, resume, intensity, extend, status.
+
+They ask the process that runs it; none of them touches the device.
+"""
+
+import json
+import os
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from typing import Any, Final
+
+from massager.api_client import Conversation, Reply, ask
+from massager.errors import ExitCode, Refused, SessionFailed, UsageError
+from massager.limits import INTENSITY_MAX, INTENSITY_MIN
+from massager.runtime_dir import Owner, owners
+
+ANSWER_S: Final = 1.0
+EXTEND_MAX_MIN: Final = 5.0
+
+NOTHING_RUNS: Final = "no session of yours runs; start one: massager start"
+
+
+def add_pid(parser: ArgumentParser) -> None:
+    """`[--pid PID]`."""
+    parser.add_argument("--pid", metavar="PID", type=_pid, help="which session, where several run")
+
+
+def add_intensity(parser: ArgumentParser) -> None:
+    """`N [--pid PID]`."""
+    parser.add_argument(
+        "intensity",
+        metavar="N",
+        type=_intensity,
+        help=f"{INTENSITY_MIN} to {INTENSITY_MAX}; raising is slow, lowering is quick",
+    )
+    add_pid(parser)
+
+
+def add_extend(parser: ArgumentParser) -> None:
+    """`MIN [--pid PID]`."""
+    parser.add_argument(
+        "minutes",
+        metavar="MIN",
+        type=_minutes,
+        help=f"minutes more, whole or half, up to {EXTEND_MAX_MIN:g}; 10 min of massage at most",
+    )
+    add_pid(parser)
+
+
+def add_status(parser: ArgumentParser) -> None:
+    """`[--watch] [--json] [--pid PID]`."""
+    parser.add_argument("--watch", action="store_true", help="follow it until it ends")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON; with --watch, an object at each change"
+    )
+    add_pid(parser)
+
+
+def run_pause(args: Namespace) -> int:
+    """3 where it was refused, with the reason; so do the next three."""
+    _ask_one(args, {"request": "pause"})
+    _say("Paused: it falls to 0 and waits 5 minutes. Go on with: massager resume")
+    return ExitCode.OK
+
+
+def run_resume(args: Namespace) -> int:
+    """Go on."""
+    _ask_one(args, {"request": "resume"})
+    _say("Going on, from the gentlest.")
+    return ExitCode.OK
+
+
+def run_intensity(args: Namespace) -> int:
+    """Another intensity."""
+    _ask_one(args, {"request": "intensity", "intensity": args.intensity})
+    _say(f"Intensity {args.intensity}.")
+    return ExitCode.OK
+
+
+def run_extend(args: Namespace) -> int:
+    """More minutes."""
+    session = _ask_one(args, {"request": "extend", "minutes": args.minutes})["session"]
+    left = f"; {_clock(session['time_left_ms'])} left" if session.get("time_left_ms") else ""
+    _say(f"{args.minutes:g} min more{left}.")
+    return ExitCode.OK
+
+
+def run_status(args: Namespace) -> int:
+    """0 also where nothing runs; 5 where an owner does not answer."""
+    asked = _chosen(args)
+    if args.watch:
+        from massager.cli.status_watch import watch
+
+        owner = _only(asked)
+        if owner is None:
+            raise Refused(NOTHING_RUNS)
+        return watch(Conversation([owner], {"request": "status", "watch": True}), args.json)
+    found = ask(asked, {"request": "status"}, ANSWER_S)
+    hung = [owner for owner in owners(os.environ) if owner in asked and owner not in found]
+    if args.json:
+        sessions = [_json_of(owner, reply) for owner, reply in sorted(found.items())]
+        sessions += [{"pid": owner.pid, "url": owner.device, "answers": False} for owner in hung]
+        _say(json.dumps({"sessions": sessions}))
+    else:
+        for owner, reply in sorted(found.items()):
+            _say(_in_words(owner, reply))
+        if not found and not hung:
+            _say(
+                "No session of yours runs. Start one: massager start; "
+                "look at a device: massager devices"
+            )
+    for owner in hung:
+        sys.stderr.write(f"massager: {_silence(owner)}\n")
+    return ExitCode.FAILED if hung else ExitCode.OK
+
+
+# --- whom to ask --------------------------------------------------------------------------------
+
+
+def _ask_one(args: Namespace, request: Mapping[str, object]) -> Reply:
+    """The answer of the only session. Raises Refused, with the reason, and SessionFailed."""
+    owner = _only(_chosen(args))
+    if owner is None:
+        raise Refused(NOTHING_RUNS)
+    conversation = Conversation([owner], request)
+    if not conversation.owners:
+        raise Refused(NOTHING_RUNS)
+    for _, reply in conversation.answers(time.monotonic() + ANSWER_S):
+        if reply is None:
+            break
+        conversation.close()
+        if not reply.get("ok"):
+            raise Refused(str(reply.get("error", {}).get("message", "no reason was given")))
+        return reply
+    conversation.close()
+    raise SessionFailed(_silence(owner))
+
+
+def _chosen(args: Namespace) -> list[Owner]:
+    return [owner for owner in owners(os.environ) if args.pid in (None, owner.pid)]
+
+
+def _only(asked: list[Owner]) -> Owner | None:
+    """The one owner that lives; UsageError where several do."""
+    if len(asked) > 1:
+        conversation = Conversation(asked, {"request": "status"})
+        conversation.close()
+        asked = conversation.owners
+    if len(asked) > 1:
+        names = ", ".join(f"{owner.pid} ({owner.device})" for owner in asked)
+        raise UsageError(f"several sessions run; say which with --pid: {names}")
+    return asked[0] if asked else None
+
+
+def _silence(owner: Owner) -> str:
+    return (
+        f"process {owner.pid} ({owner.command or 'unknown'}), which drives "
+        f"{owner.device or 'an unknown device'}, does not answer. Its device stops by itself "
+        f"within 2.5 s; end the process with: kill -9 {owner.pid}"
+    )
+
+
+# --- words ------------------------------------------------------------------------------------
+
+
+def _in_words(owner: Owner, reply: Reply) -> str:
+    session = reply["session"]
+    simulated = " (simulated)" if session["simulated"] else ""
+    device = f"{session['device'] or owner.device}{simulated}"
+    what = f"{session['phase'].capitalize().replace('-', ' ')} on {device}"
+    if session["reason"]:
+        what += f" ({session['reason']})"
+    if session["program"]:
+        what += f": {session['program']}, intensity {session['intensity']}"
+    if session["time_left_ms"] is not None:
+        what += f", {_clock(session['time_left_ms'])} left"
+    if session["gives_up_in_ms"] is not None:
+        what += f", ends by itself in {_clock(session['gives_up_in_ms'])}"
+    if session["device"] is None:
+        return f"{what}. Process {owner.pid}."
+    output = session["output_permille"]
+    now = "unknown" if output is None else f"{output} ‰"
+    return (
+        f"{what}.\n  Setpoint {session['setpoint_permille']} ‰, output {now}. "
+        f"Motor on for {_clock(session['motor_on_ms'])}. Process {owner.pid}."
+    )
+
+
+def _json_of(owner: Owner, reply: Reply) -> dict[str, Any]:
+    return {
+        "pid": owner.pid,
+        "url": reply["owner"]["device"],
+        "speed": reply["owner"]["speed"],
+        "since": reply["owner"]["since"],
+        "answers": True,
+        **reply["session"],
+    }
+
+
+def _clock(span_ms: int) -> str:
+    seconds = round(span_ms / 1000)
+    return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def _pid(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) < 2**22 + 1):
+        raise UsageError(f"--pid is the number of a process, not {text[:40]!r}")
+    return int(text)
+
+
+def _intensity(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and INTENSITY_MIN <= int(text[:9]) <= INTENSITY_MAX):
+        raise UsageError(
+            f"intensity is a whole number from {INTENSITY_MIN} to {INTENSITY_MAX}, "
+            f"not {text[:40]!r}"
+        )
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes <= EXTEND_MAX_MIN or minutes * 2 != int(minutes * 2):
+        raise UsageError(
+            f"extend takes whole or half minutes up to {EXTEND_MAX_MIN:g}, not {text[:40]!r}"
+        )
+    return minutes
+
+
+def _say(text: str) -> None:
+    from massager.cli.drawing import draws_blocks, in_ascii
+
+    sys.stdout.write((text if draws_blocks(sys.stdout) else in_ascii(text)) + "\n")

@@ -1,0 +1,120 @@
+"""`massager start`: a session in the foreground, from the settings to the exit code."""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Final
+
+from massager.cli.choice import add_choice_arguments, choice_from
+from massager.errors import UsageError
+
+if TYPE_CHECKING:
+    from massager.cli.events import Event
+    from massager.errors import ExitCode
+    from massager.plan import Choice
+    from massager.session_model import Terms
+    from massager.transports import DeviceUrl, Settings
+
+SPEED_MAX: Final = 20
+
+NO_DEVICE: Final = """\
+no device is chosen. Choose one
+  for once     massager start --device URL
+  for a shell  export MASSAGER_DEVICE=URL
+  for good     device = "URL" in the config file (see: massager config path)
+URL is serial:/dev/ttyUSB0, tcp://host:port or mqtt://host/device-id; `massager devices` finds
+serial ports. No massager at hand? Try a simulated one: massager start --device sim: --speed 20"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The device, the choice of a session, how fast its clock runs, how it is shown."""
+    parser.add_argument(
+        "--device", metavar="URL", help="what to drive (default: the configured device)"
+    )
+    add_choice_arguments(parser)
+    parser.add_argument(
+        "--speed",
+        metavar="X",
+        type=_speed,
+        default=1,
+        help=f"1 to {SPEED_MAX} times faster than real time; only for a simulated device that "
+        "was started with the same speed (sim: follows)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON lines")
+    parser.add_argument("--quiet", action="store_true", help="print errors and the end only")
+
+
+def run(args: Namespace) -> int:
+    """The exit code of the session. Raises UsageError, ConfigError or Refused: nothing was sent."""
+    from massager.cli.settings import device_of
+    from massager.session_model import Terms
+    from massager.transports.url import MqttUrl
+
+    found = device_of(args)
+    if found is None:
+        raise UsageError(NO_DEVICE)
+    url, settings = found
+    choice = choice_from(args)
+    device_id = url.device_id if isinstance(url, MqttUrl) else None
+    return _run(args, url, settings, choice, Terms(args.speed, device_id))
+
+
+def _run(
+    args: Namespace, url: "DeviceUrl", settings: "Settings", choice: "Choice", terms: "Terms"
+) -> int:
+    import asyncio
+    from contextlib import ExitStack
+
+    from massager.api_server import ApiServer
+    from massager.cli.foreground import Foreground
+    from massager.cli.keys import Keys
+    from massager.cli.progress import KEYS, NO_KEYS
+    from massager.cli.reporters import can_draw, reporter_for
+    from massager.controller import Controller
+    from massager.runtime_dir import claim_device, own_directory
+    from massager.transports import open_transport
+    from massager.transports.url import SimUrl
+
+    transport = open_transport(url, settings)
+    if not isinstance(url, SimUrl):
+        claim_device(own_directory(os.environ), transport.url, os.getpid())
+
+    async def session(stack: ExitStack) -> "ExitCode":
+        drawn = can_draw(sys.stdout) and not (args.json or args.quiet)
+        keys = Keys.on_stdin() if drawn else None
+        if keys is not None:
+            stack.enter_context(keys)
+        reporter = reporter_for(
+            sys.stdout,
+            _facts(choice, terms, transport.url),
+            as_json=args.json,
+            quiet=args.quiet,
+            keys=NO_KEYS if keys is None else KEYS,
+            speed=terms.speed,
+            time_s=asyncio.get_running_loop().time,
+        )
+        foreground = Foreground(Controller(transport, terms), reporter, keys)
+        server = ApiServer(foreground, transport.url, terms.speed, os.environ)
+        return await foreground.run(choice, server)
+
+    with ExitStack() as stack, asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(session(stack))
+
+
+def _facts(choice: "Choice", terms: "Terms", url: str) -> "Event":
+    return {
+        "url": url,
+        "program": choice.program.name,
+        "intensity": choice.intensity,
+        "minutes": choice.massage_ms / 60_000,
+        "warmup_s": choice.warmup_ms / 1000,
+        "shape": choice.shape.value,
+        "speed": terms.speed,
+        "pid": os.getpid(),
+    }
+
+
+def _speed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= SPEED_MAX):
+        raise UsageError(f"--speed is a whole number from 1 to {SPEED_MAX}, not {text[:40]!r}")
+    return int(text)

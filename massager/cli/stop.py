@@ -1,0 +1,113 @@
+"""`massager stop`: stops every running session of this user, or the configured device.
+
+Start-up is part of a stop's latency: where a controller runs, this needs only api_client.py.
+"""
+
+import os
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from typing import Final, TextIO
+
+from massager.api_client import Conversation, Reply
+from massager.errors import ExitCode
+from massager.runtime_dir import Owner, owners
+
+ANSWER_S: Final = 1.0
+CONFIRM_S: Final = 3.0
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """`[--now] [--device URL]`."""
+    parser.add_argument(
+        "--now",
+        action="store_true",
+        help="emergency stop: output 0 at once, latched in the device until `massager clear`",
+    )
+    parser.add_argument(
+        "--device",
+        metavar="URL",
+        help="where no session runs: the device to send it to (default: the configured device)",
+    )
+
+
+def run(args: Namespace) -> int:
+    """0 once every motor is known to be off, 5 where one is not, 4 where no device was reached."""
+    conversation = Conversation(owners(os.environ), {"request": "stop", "now": args.now})
+    if not conversation.owners:
+        from massager.cli.stop_device import stop_device
+
+        return stop_device(args)
+    return _Stops(conversation, args.now).run()
+
+
+class _Stops:
+    """What has become of each owner's stop."""
+
+    def __init__(self, conversation: Conversation, now: bool) -> None:
+        self._conversation = conversation
+        self._word = "Emergency stop" if now else "Stopping"
+        self._taken: set[Owner] = set()
+        self._off: dict[Owner, bool] = {}
+
+    def run(self) -> ExitCode:
+        """Wait for the answers and say what came of it."""
+        asked = self._conversation.owners
+        began_s = time.monotonic()
+        self._listen(began_s + ANSWER_S)
+        if self._taken:
+            self._listen(began_s + CONFIRM_S)
+        self._conversation.close()
+        for owner in asked:
+            if owner not in self._off:
+                self._complain(owner)
+        return ExitCode.OK if all(self._off.get(owner) for owner in asked) else ExitCode.FAILED
+
+    def _listen(self, until_s: float) -> None:
+        if len(self._off) == len(self._conversation.owners):
+            return
+        for owner, reply in self._conversation.answers(until_s):
+            if reply is not None:
+                self._answered(owner, reply)
+            if len(self._off) == len(self._conversation.owners):
+                return
+
+    def _answered(self, owner: Owner, reply: Reply) -> None:
+        session = reply.get("session")
+        if not isinstance(session, dict):  # no answer that this version knows
+            return
+        if owner not in self._taken:
+            self._taken.add(owner)
+            device = session.get("device") or owner.device
+            _say(f"{self._word}: {device} (process {owner.pid}).")
+        if reply.get("stage") == "ended":
+            confirmed = bool(session.get("output_confirmed"))
+            self._off[owner] = confirmed or not session.get("device")
+            _say(_motor(session, confirmed))
+
+    def _complain(self, owner: Owner) -> None:
+        if owner in self._taken:
+            problem = "has stopped, but the device has not confirmed that its motor is off"
+        else:
+            problem = "does not answer"
+        _say(
+            f"massager: process {owner.pid} ({owner.command or 'unknown'}), which drives "
+            f"{owner.device or 'an unknown device'}, {problem}. The device stops by itself "
+            "within 2.5 s, because only a living controller keeps it moving. If it still moves, "
+            f"pull the plug. To end the process: kill -9 {owner.pid}",
+            sys.stderr,
+        )
+
+
+def _motor(session: dict[str, object], confirmed: bool) -> str:
+    if confirmed:
+        return "The motor is off (the device confirmed it)."
+    if not session.get("device"):
+        return "Nothing had been sent that moves the motor."
+    return "Whether the motor is off is unknown. If it still moves, pull the plug."
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    stream = stream or sys.stdout
+    stream.write(text + "\n")
+    stream.flush()

@@ -1,0 +1,71 @@
+"""`massager stop` where no controller runs: sends the stop to the device itself."""
+
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING, Final
+
+from massager.errors import ExitCode, NoDevice
+
+if TYPE_CHECKING:
+    from massager.transports import DeviceUrl, Settings
+
+NOTHING_TO_STOP: Final = (
+    "no session of yours runs, and no device is chosen to send a stop to; name one: "
+    "massager stop --device URL. In doubt, pull the plug"
+)
+
+
+def stop_device(args: Namespace) -> int:
+    """0 once the device has confirmed output 0, 5 where it did not. Raises NoDevice."""
+    import asyncio
+
+    from massager.cli.settings import device_of
+    from massager.transports.url import SimUrl
+
+    found = device_of(args)
+    if found is None:
+        raise NoDevice(NOTHING_TO_STOP)
+    url, settings = found
+    if isinstance(url, SimUrl):
+        _say("No session runs, and a simulated device lives only in its session: all is off.")
+        return ExitCode.OK
+    _say(f"No session of yours runs; sending the stop to {url}.")
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(_stop(url, settings, args.now))
+
+
+async def _stop(url: "DeviceUrl", settings: "Settings", now: bool) -> ExitCode:
+    from massager.controller import Controller
+    from massager.session_model import Ended, HardStop, SoftStop, Stopping
+    from massager.transports import open_transport
+
+    transport = open_transport(url, settings)
+    controller = Controller(transport)
+    said = False
+    await controller.open()
+    try:
+        controller.request(HardStop() if now else SoftStop())
+        while not isinstance(controller.state, Ended):
+            await controller.changed()
+            if isinstance(controller.state, Stopping) and controller.state.acknowledged:
+                if not said:
+                    _say("The device has taken it.")
+                said = True
+    finally:
+        await controller.close()
+    if controller.state.output_confirmed:
+        _say("The motor is off (the device confirmed it).")
+        if now:
+            _say("It stays latched until `massager clear`.")
+        return ExitCode.OK
+    garbage = " Something answered that is no massager." if controller.bad_frames else ""
+    sys.stderr.write(
+        "massager: the device did not confirm that its motor is off. If it still moves, pull the "
+        f"plug.{garbage}\n"
+    )
+    return ExitCode.FAILED
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,170 @@
+"""Where the running controllers of this user are found: the runtime directory.
+
+    <pid>.sock      the socket a controller listens on (api.py), 0600
+    <pid>.device    the URL it drives: names an owner that does not answer
+    <hash>.lock     held by whoever drives a device, gone with its process
+
+The directory is $MASSAGER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/massager, else /tmp/massager-<uid>;
+0700, and refused where somebody else owns it. `massager stop` reads it: nothing slow is imported.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from massager.errors import ConfigError, Refused
+
+_PATH_MAX_BYTES: Final = 100  # a socket's address holds 107, and the name comes behind it
+_DEVICE_MAX_BYTES: Final = 1_000
+
+
+class Owner(NamedTuple):
+    """A process that seems to run a controller."""
+
+    pid: int
+    socket_path: str
+
+    @property
+    def device(self) -> str | None:
+        """The URL it drives, as it wrote it down."""
+        text = _read(self.socket_path.removesuffix(".sock") + ".device")
+        return text if text and text.isprintable() else None
+
+    @property
+    def command(self) -> str | None:
+        """Its command line, where the system tells."""
+        words = _read(f"/proc/{self.pid}/cmdline").split("\0")
+        if len(words) > 1 and os.path.basename(words[0]).startswith("python"):
+            del words[0]
+        words[0] = os.path.basename(words[0])
+        text = " ".join(words).strip()
+        return text if text and text.isprintable() else None
+
+    def forget(self) -> None:
+        """Remove what a dead owner has left."""
+        for path in (self.socket_path, self.socket_path.removesuffix(".sock") + ".device"):
+            try:
+                os.unlink(path)
+            except OSError:  # somebody else was quicker
+                continue
+
+
+def own_directory(environ: Mapping[str, str]) -> str:
+    """The directory to listen in, made where it is missing. Raises ConfigError."""
+    path = _candidates(environ)[0]
+    if len(os.fsencode(path)) > _PATH_MAX_BYTES - len("/1234567.sock"):
+        raise ConfigError(
+            f"the runtime directory {path} has too long a name for a socket; "
+            "set MASSAGER_RUNTIME_DIR to a shorter one"
+        )
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the runtime directory {path} cannot be made ({error.strerror}); "
+            "set MASSAGER_RUNTIME_DIR to one that you own"
+        ) from None
+    wrong = _what_is_wrong(path)
+    if wrong is not None:
+        raise ConfigError(f"the runtime directory {path} {wrong}")
+    return path
+
+
+def owners(environ: Mapping[str, str]) -> list[Owner]:
+    """Every process that has left a socket, by pid. Some may be dead: only a connection tells.
+
+    Looks into every directory a session of this user may listen in: a stop from cron or over ssh
+    may have another environment than the start had.
+    """
+    found = {
+        owner
+        for path in dict.fromkeys(_candidates(environ))
+        if _what_is_wrong(path) is None
+        for owner in _sockets(path)
+    }
+    return sorted(found)
+
+
+def claim_device(directory: str, device: str, pid: int) -> int:
+    """Become the only owner of `device` among this user's processes, until the process ends.
+
+    Returns the descriptor that holds the claim. Raises Refused, naming the owner.
+    """
+    import fcntl
+    from hashlib import sha256
+
+    name = sha256(os.fsencode(_same_device(device))).hexdigest()[:16]
+    fd = os.open(f"{directory}/{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        text = os.pread(fd, 20, 0).decode("ascii", "replace")
+        os.close(fd)
+        raise Refused(
+            f"{device} is in use by {_named(text)}; end it with `massager stop`"
+        ) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, str(pid).encode(), 0)
+    return fd
+
+
+def _named(pid_text: str) -> str:
+    if not pid_text.isdigit():
+        return "another process"
+    command = Owner(int(pid_text), "").command
+    return f"process {pid_text}" + (f" ({command})" if command else "")
+
+
+def _same_device(device: str) -> str:
+    """One name for one device: a serial port has several paths."""
+    scheme, _, rest = device.partition(":")
+    return f"serial:{os.path.realpath(rest.partition('?')[0])}" if scheme == "serial" else device
+
+
+def _candidates(environ: Mapping[str, str]) -> list[str]:
+    own = environ.get("MASSAGER_RUNTIME_DIR")
+    if own:
+        return [os.path.abspath(own)]
+    uid = os.geteuid()
+    login = environ.get("XDG_RUNTIME_DIR")
+    places = [f"/tmp/massager-{uid}", f"/run/user/{uid}/massager"]
+    if login and os.path.isabs(login) and _owned(login):
+        places.insert(0, f"{login}/massager")
+    return places
+
+
+def _owned(path: str) -> bool:
+    try:
+        return os.stat(path).st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
+def _what_is_wrong(path: str) -> str | None:
+    try:
+        found = os.lstat(path)
+    except OSError as error:
+        return f"cannot be used ({error.strerror})"
+    if not stat.S_ISDIR(found.st_mode):
+        return "is not a directory; set MASSAGER_RUNTIME_DIR to one that you own"
+    if found.st_uid != os.geteuid():
+        return "belongs to somebody else; set MASSAGER_RUNTIME_DIR to one that you own"
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        return f"is open to others; close it: chmod 700 {path}"
+    return None
+
+
+def _sockets(directory: str) -> Iterator[Owner]:
+    for name in os.listdir(directory):
+        pid, dot, kind = name.partition(".")
+        if dot and kind == "sock" and pid.isdigit():
+            yield Owner(int(pid), f"{directory}/{name}")
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_DEVICE_MAX_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
