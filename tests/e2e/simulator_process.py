@@ -71,7 +71,12 @@ class SimulatorProcess:
         """Send a signal and give back the exit code."""
         if self._process.poll() is None:
             self._process.send_signal(number)
-            self._process.wait(PATIENCE_S)
+            try:
+                self._process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+                raise
         if self._process.stdout is not None:
             self._process.stdout.close()
         return self._process.returncode

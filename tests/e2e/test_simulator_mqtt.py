@@ -43,6 +43,8 @@ class MqttHost:
         await self._client.publish(DOWN, self._framing.encode(raw))
         async with asyncio.timeout(5):
             async for received in self._client.messages:
+                if not received.topic.matches(UP):
+                    continue  # amqtt sends what nobody subscribed to
                 assert isinstance(received.payload, bytes)
                 (answer,) = self._framing.receive(received.payload)
                 if header_of(answer).sequence == self.sequence:
