@@ -227,7 +227,7 @@ class Identity:
     model: Annotated[int, _u16("", "the maker's model number")]
     speed: Annotated[int, _u8("×", "1 = real time; more only where SIMULATED", 1, limits.SPEED_MAX)]
     capabilities: Annotated[int, _u16("bits", "Capability")]
-    fingerprint: Annotated[int, _u32("", "schema fingerprint: CRC-32 of this table")]
+    fingerprint: Annotated[int, _u32("", "CRC-32 of the schema text")]
 
     @property
     def name(self) -> str:
@@ -424,8 +424,13 @@ def word_of(words: type[IntEnum], value: int) -> str:
 def schema_text() -> str:
     """The table as one line a message: what the fingerprint is made of."""
     return "\n".join(
-        f"{layout.type_id:02x} {layout.wire_name} "
-        + ",".join(f"{name}:{f.code}:{f.low}..{f.high}" for name, f in layout.fields)
+        " ".join(
+            (
+                f"{layout.type_id:02x}",
+                layout.wire_name,
+                *(f"{name}:{f.code}:{f.low}..{f.high}" for name, f in layout.fields),
+            )
+        )
         for layout in MESSAGES
     )
 
