@@ -14,7 +14,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -88,6 +88,18 @@ class _Inbox(asyncio.Queue[aiomqtt.Message]):
 
     def put_nowait(self, item: aiomqtt.Message) -> None:
         self._deliver(item)
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt's client, which otherwise may watch a descriptor that was just closed."""
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        # Called by paho, also from the thread that connects.
+        self._loop.call_soon_threadsafe(self._write_if_open, client, sock)
+
+    def _write_if_open(self, client: Any, sock: Any) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_writer(sock.fileno(), client.loop_write)
 
 
 class _Connection:
@@ -177,7 +189,7 @@ class _Connection:
     async def _make_client(self) -> aiomqtt.Client:
         target, settings = self._target, self._settings
         tls = await asyncio.to_thread(_tls_context, settings) if target.tls else None
-        return aiomqtt.Client(
+        return _Client(
             target.host,
             target.port,
             username=self._user,
@@ -307,6 +319,8 @@ async def _let_go(client: aiomqtt.Client) -> None:
             left.shutdown(socket.SHUT_RDWR)
     for _ in range(5):  # paho sees the end, closes the socket, and the task notices
         await asyncio.sleep(0)
+    if client._disconnected.done() and not client._disconnected.cancelled():
+        client._disconnected.exception()  # looked at, or asyncio would complain
 
 
 class _TidySocket(ssl.SSLSocket):

@@ -149,6 +149,26 @@ async def test_a_killed_broker_is_noticed_within_milliseconds(mosquitto: Broker)
         assert time.perf_counter() - began < 0.1
 
 
+async def test_a_loss_in_the_middle_of_sending_is_told_and_nothing_else_goes_wrong(
+    mosquitto: Broker,
+) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    transport = transport_to(mosquitto)
+    for _ in range(12):
+        recorder = Recorder()
+        await transport.open(recorder)
+        ending = asyncio.create_task(asyncio.to_thread(mosquitto.stop, signal.SIGKILL))
+        while not recorder.losses:
+            transport.write(b"stop", urgent=True)
+            await asyncio.sleep(0)
+        await ending
+        await asyncio.to_thread(mosquitto.start)
+        assert len(recorder.losses) == 1
+    await transport.close()
+    assert faults == []
+
+
 async def test_nothing_is_told_after_close_and_no_task_is_left(broker: Broker) -> None:
     before = asyncio.all_tasks()
     transport, recorder = transport_to(broker), Recorder()
@@ -160,6 +180,19 @@ async def test_nothing_is_told_after_close_and_no_task_is_left(broker: Broker) -
     assert asyncio.all_tasks() == before
     assert (recorder.chunks, recorder.losses) == ([], [])
     assert transport.unsent_bytes() == 0
+
+
+async def test_a_broker_that_went_while_nobody_looked_does_not_disturb_close(
+    mosquitto: Broker,
+) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    transport, recorder = transport_to(mosquitto), Recorder()
+    await transport.open(recorder)
+    mosquitto.stop()  # the loop stands still meanwhile
+    await transport.close()
+    gc.collect()
+    assert (faults, recorder.losses) == ([], [])
 
 
 async def test_what_was_written_before_close_arrives(broker: Broker) -> None:
