@@ -98,6 +98,11 @@ class StreamReader:
         self._partial = b""
         self._size = 0  # of the piece that has not ended, whatever was kept of it
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether bytes have come that have not ended yet."""
+        return self._size > 0
+
     def receive(self, data: bytes) -> list[Reading]:
         """What has ended with `data`, in order."""
         *ended, rest = data.split(b"\0")
@@ -106,7 +111,7 @@ class StreamReader:
         return readings
 
     def flush(self) -> list[Reading]:
-        """The piece that has not ended, as damaged: for a line that fell silent inside it."""
+        """The piece that has not ended, as damaged: for a line that sends no frames."""
         piece, size = self._partial, self._size
         self._partial, self._size = b"", 0
         return [Damaged(piece, size, "no end of a frame came")] if size else []

@@ -1,10 +1,15 @@
 """The serial ports of this computer, and how to name each so that it is found again. Opens none."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from massager.errors import UsageError
 from massager.transports.url import SerialUrl, parse_url
+
+if TYPE_CHECKING:
+    from serial.tools.list_ports_common import ListPortInfo
 
 BY_ID: Final = Path("/dev/serial/by-id")
 
@@ -37,7 +42,7 @@ class ListedPort:
         return ", ".join(part for part in (product, number) if part) or "no USB identity"
 
 
-def list_serial_ports(by_id_dir: Path = BY_ID) -> list[ListedPort]:
+def list_serial_ports() -> list[ListedPort]:
     """The ports that are there now, by name."""
     from serial.tools import list_ports
 
@@ -45,6 +50,11 @@ def list_serial_ports(by_id_dir: Path = BY_ID) -> list[ListedPort]:
         found = sorted(list_ports.comports())
     except (OSError, TypeError, ValueError):  # one was unplugged while it was looked at
         return []
+    return listed(found, BY_ID)
+
+
+def listed(found: "Iterable[ListPortInfo]", by_id_dir: Path) -> list[ListedPort]:
+    """What pyserial found, joined with the links in `by_id_dir`."""
     links = _links(by_id_dir)
     return [
         ListedPort(
@@ -75,8 +85,6 @@ def _clean(text: str | None) -> str | None:
 
 
 def _is_usable(url: str) -> bool:
-    from massager.errors import UsageError
-
     try:
         parse_url(url)
     except UsageError:

@@ -23,11 +23,11 @@ from massager.frame_text import (
     read_datagram,
     read_raw,
 )
-from massager.transports import MqttUrl, Settings, Transport, open_transport
-from massager.transports.url import DeviceUrl
+from massager.transports import Settings, Transport, open_transport
+from massager.transports.url import DeviceUrl, MqttUrl
 
 POLL_S: Final = 1.0
-_SILENCE_S: Final = 0.5  # a frame takes 8 ms: what waits longer for its end is none
+_ENDLESS_S: Final = 0.5  # a frame takes 8 ms: what waits longer for its end is none
 
 
 class Heard(NamedTuple):
@@ -107,10 +107,10 @@ async def _poll(transport: Transport, overheard: _Overheard) -> None:
             transport.write(framing.encode(raw))
             due_at = max(due_at + POLL_S, loop.time())
             while (left_s := due_at - loop.time()) > 0:
-                await asyncio.wait({overheard.lost}, timeout=min(left_s, _SILENCE_S))
+                await asyncio.wait({overheard.lost}, timeout=min(left_s, _ENDLESS_S))
                 if overheard.lost.done():
                     overheard.lost.result()
-                line.flush_what_is_silent()
+                line.flush_what_never_ends()
     finally:
         await transport.close()
 
@@ -122,7 +122,7 @@ class _Line:
         self._overheard = overheard
         self._reader = StreamReader()
         self._loop = asyncio.get_running_loop()
-        self._heard_at = self._loop.time()
+        self._began_at = self._loop.time()  # what has not ended yet
         self._identified = False
 
     def question(self) -> Command:
@@ -132,15 +132,16 @@ class _Line:
         return Hello(HelloFlag.IDENTIFY_ONLY, PROTOCOL_MAJOR, PROTOCOL_MAJOR, randbits(32))
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self._loop.time()
+        if b"\0" in data or not self._reader.is_inside:
+            self._began_at = self._loop.time()
         self._show(self._reader.receive(data))
 
     def connection_lost(self, error: NoDevice) -> None:
         self._show(self._reader.flush())
         self._overheard.connection_lost(error)
 
-    def flush_what_is_silent(self) -> None:
-        if self._loop.time() - self._heard_at >= _SILENCE_S:
+    def flush_what_never_ends(self) -> None:
+        if self._loop.time() - self._began_at >= _ENDLESS_S:
             self._show(self._reader.flush())
 
     def _show(self, readings: list[Reading]) -> None:

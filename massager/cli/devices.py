@@ -5,6 +5,7 @@ Only lists, unless it is asked to open a port: opening resets some boards.
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from massager.errors import ExitCode, MassagerError
 if TYPE_CHECKING:
     from massager.probe import Answer
     from massager.serial_list import ListedPort
-    from massager.transports import Settings
+    from massager.transports import DeviceUrl, Settings
 
 QUESTION: Final = "Opening a port resets some boards; ask each device who it is? [y/N] "
 NO_PORTS: Final = """\
@@ -51,17 +52,22 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(args: Namespace) -> int:
+def run(
+    args: Namespace,
+    list_ports: "Callable[[], list[ListedPort]] | None" = None,
+    is_allowed: Callable[[], bool] | None = None,
+) -> int:
     """List the ports, or say who answers.
 
     0 where something was listed or answered; 4 where devices were asked and none answered.
-    UsageError for a malformed URL.
+    UsageError for a malformed URL. `list_ports` tells which ports are there, `is_allowed` whether
+    a person lets them be opened.
     """
-    found = _given(args.urls) if args.urls else _ports()
+    found = _given(args.urls) if args.urls else _ports(list_ports)
     opens = bool(args.urls) or (bool(found) and args.yes)
     if not opens:
         _print(found, args, asked=False)
-        opens = bool(found) and args.identify and _is_allowed()
+        opens = bool(found) and args.identify and (is_allowed or _is_allowed)()
     if not opens:
         return ExitCode.OK
     found = _identify(found)
@@ -76,10 +82,10 @@ def _given(urls: list[str]) -> list[_Found]:
     return [_Found(str(parse_url(url))) for url in urls]
 
 
-def _ports() -> list[_Found]:
+def _ports(list_ports: "Callable[[], list[ListedPort]] | None") -> list[_Found]:
     from massager.serial_list import list_serial_ports
 
-    return [_Found(port.url, port) for port in list_serial_ports()]
+    return [_Found(port.url, port) for port in (list_ports or list_serial_ports)()]
 
 
 def _is_allowed() -> bool:
@@ -95,23 +101,23 @@ def _is_allowed() -> bool:
 def _identify(found: list[_Found]) -> list[_Found]:
     import asyncio
 
-    from massager.cli.target import settings_of
+    from massager.cli.target import target_of
 
     async def ask_all() -> list[_Found]:
-        settings = settings_of()
-        return list(await asyncio.gather(*(_ask(each, settings) for each in found)))
+        targets = [target_of(Namespace(device=each.url)) for each in found]
+        asking = (_ask(each, *target) for each, target in zip(found, targets, strict=True))
+        return list(await asyncio.gather(*asking))
 
     return asyncio.run(ask_all())
 
 
-async def _ask(found: _Found, settings: "Settings") -> _Found:
+async def _ask(found: _Found, url: "DeviceUrl", settings: "Settings") -> _Found:
     from dataclasses import replace
 
     from massager.cli.target import named, owner_of
     from massager.probe import probe
-    from massager.transports import open_transport, parse_url
+    from massager.transports import open_transport
 
-    url = parse_url(found.url)
     owner = owner_of(url)
     if owner is not None:
         return replace(found, held_by=named(owner))

@@ -2,17 +2,28 @@
 
 import os
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from massager.runtime_dir import Owner
     from massager.transports import DeviceUrl, Settings
 
 
-def target_of(args: Namespace) -> "tuple[DeviceUrl, Settings]":
-    from massager.transports import Settings, parse_url
+NO_DEVICE: Final = (
+    "no device is chosen: name one by its URL, in MASSAGER_DEVICE or in the config file "
+    "(massager config path); `massager devices` finds serial ports"
+)
 
-    return parse_url(args.url), Settings()
+
+def target_of(args: Namespace) -> "tuple[DeviceUrl, Settings]":
+    """The device of `args.device` or of the settings. UsageError where none is chosen."""
+    from massager.cli.settings import device_of
+    from massager.errors import UsageError
+
+    found = device_of(args)
+    if found is None:
+        raise UsageError(NO_DEVICE)
+    return found
 
 
 def owner_of(url: "DeviceUrl") -> "Owner | None":

@@ -22,7 +22,7 @@ SECONDS_MAX: Final = 86_400
 def add_arguments(parser: ArgumentParser) -> None:
     """`URL [--json] [--seconds N]`."""
     parser.add_argument(
-        "url",
+        "device",
         metavar="URL",
         nargs="?",
         help="serial:…, tcp://… or mqtt://… (default: the configured device)",
@@ -41,7 +41,7 @@ def run(args: Namespace) -> int:
     import asyncio
 
     from massager.cli.target import target_of
-    from massager.transports import MqttUrl
+    from massager.transports.url import MqttUrl
 
     url, settings = target_of(args)
     if not args.json:
