@@ -253,7 +253,8 @@ class Link:
         """Send `waiting` again, or let it go. True where it was given up."""
         match waiting.command:
             case Stop() | EmergencyStop():
-                gap_ms = STOP_BURST_GAP_MS if waiting.sent < STOP_BURST else STOP_REPEAT_MS
+                in_burst = waiting.sent + 1 < STOP_BURST
+                gap_ms = STOP_BURST_GAP_MS if in_burst else STOP_REPEAT_MS
                 return self._repeat(waiting, now_ms, gap_ms)
             case SetLevel():
                 return self._replace_setpoint(waiting, waiting.command, now_ms)
