@@ -42,6 +42,11 @@ class Judge:
     long the motor may be on in one run of the controller (None: more than one was seen).
     """
 
+    _boot: int | None
+    _last: TraceRow | None
+    _zero_by_ms: int | None
+    _lease_end_ms: int | None
+
     def __init__(
         self,
         *,
@@ -56,8 +61,8 @@ class Judge:
         self._sitting_on_ms = 0
         self._run_on_ms = 0
         self._off_ms = 60_000
-        self._last: TraceRow | None = None
-        self._boot: int | None = None
+        self._last = None
+        self._boot = None
         self._forget_session()
         self._forget_boot()
 
@@ -100,7 +105,7 @@ class Judge:
         self._hangs = False
         self._needs_zero = False  # feet were lifted: a setpoint of 0 must come with them back
         self._feet_off = False
-        self._zero_by_ms: int | None = None
+        self._zero_by_ms = None
         self._zero_why = ""
         self._earned = self._gentlest * 1000 + 999
         self._reachable = self._earned
@@ -109,7 +114,7 @@ class Judge:
     def _forget_session(self) -> None:
         self._token = 0  # issued in this boot and not void
         self._may_rise = False
-        self._lease_end_ms: int | None = None
+        self._lease_end_ms = None
         self._set_ms = 0
 
     def _guilty(self, row: TraceRow, text: str) -> None:
