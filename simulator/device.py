@@ -199,7 +199,7 @@ class Device:
             return self._reply(header, self._query(message))
         session = self._machine.session
         if session is None or header.token != session.token:
-            return self._nak(header, Reason.SESSION, 0)
+            return self._nak(header, Reason.SESSION, self._machine.last_end)
         return self._in_order(header, session, message)
 
     def _hello(self, header: Header, payload: bytes) -> bytes:

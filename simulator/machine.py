@@ -98,7 +98,7 @@ class Machine:
         self.gate = Gate(config.gentlest_permille)
         self.motor = Motor(config.gentlest_permille)
         self.session: Session | None = None
-        self.end_reason = EndReason.NONE
+        self.last_end = EndReason.NONE  # why the session that ended last in this boot did
         self.faults = Fault(0)
         self.latch_id = 0
         self.event_id = 0
@@ -187,6 +187,11 @@ class Machine:
                     why,
                 )
             )
+
+    @property
+    def end_reason(self) -> EndReason:
+        """Why the newest session ended; NONE while it is open."""
+        return self.last_end if self.session is None else EndReason.NONE
 
     # --- what is done to it -------------------------------------------------------------------
 
@@ -373,7 +378,7 @@ class Machine:
         if self.session is None:
             return False
         self.session = None
-        self.end_reason = reason
+        self.last_end = reason
         return True
 
     def _fault(self, found: Fault) -> None:

@@ -44,13 +44,13 @@ def test_the_lease_runs_at_level_0_too(device: Rig) -> None:
     assert device.status().state == State.RUNNING
     device.advance(1)
     assert device.status().state == State.IDLE
-    assert refused(device.ask_level(0), Reason.SESSION, 0)
+    assert refused(device.ask_level(0), Reason.SESSION, 3)
 
 
 def test_a_level_in_the_very_millisecond_of_the_lease_s_end_is_too_late(device: Rig) -> None:
     device.run_at(300)
     device.advance(1500)
-    assert refused(device.ask_level(300), Reason.SESSION, 0)
+    assert refused(device.ask_level(300), Reason.SESSION, 3)
 
 
 def test_an_expired_lease_latches_nothing(device: Rig) -> None:
@@ -75,7 +75,7 @@ def test_a_run_ends_softly_after_900_s_of_motor_on(device: Rig) -> None:
     assert device.status().state == State.STOPPING
     device.advance(100)
     assert device.output == 250
-    assert refused(device.ask_level(300), Reason.SESSION, 0)
+    assert refused(device.ask_level(300), Reason.SESSION, 5)
     device.advance(300)
     assert device.output == 0
     assert device.status().state == State.RESTING
@@ -132,6 +132,26 @@ def test_the_run_is_forgotten_after_60_s_at_output_0_and_not_before(device: Rig)
     assert device.status().run_time_s == 100  # the output was 0 for 59,999 ms
     device.advance(1)
     assert device.status().run_time_s == 0
+
+
+@pytest.mark.parametrize(("on_ms", "run_time_s"), [(999, 0), (1000, 1)])
+def test_the_run_is_counted_by_the_millisecond(device: Rig, on_ms: int, run_time_s: int) -> None:
+    device.hello()
+    device.set_level(150)
+    device.advance(on_ms)
+    device.set_level(0)
+    device.advance(10)
+    assert device.status().run_time_s == run_time_s
+
+
+def test_neither_the_lease_s_end_nor_lifted_feet_make_a_rest(device: Rig) -> None:
+    device.hello()
+    device.stream(300, 100_000)
+    device.backend.set_feet(False)
+    device.stream(0, 6_000)
+    device.advance(1_500)
+    status = device.status()
+    assert (status.end_reason, status.run_time_s) == (EndReason.LEASE_EXPIRED, 100)
 
 
 def test_59_s_at_output_0_twice_are_no_rest(device: Rig) -> None:
@@ -325,7 +345,7 @@ def test_a_fault_is_output_0_latched_and_told(
     assert (status.state, status.faults) == (State.LATCHED, fault)
     assert (status.latch_id, status.end_reason) == (1, EndReason.FAULT)
     assert device.event_codes == [EventCode.FAULT]
-    assert refused(device.ask_level(300), Reason.SESSION, 0)
+    assert refused(device.ask_level(300), Reason.SESSION, 6)
 
 
 def test_a_motor_that_stands_still_for_500_ms_though_driven_is_a_stall_and_not_before(
@@ -408,7 +428,7 @@ def test_a_session_opened_on_a_latch_ends_with_the_next_fault(device: Rig) -> No
     device.hello()
     device.inject("overheat")
     device.advance(200)
-    assert refused(device.clear(1), Reason.SESSION, 0)
+    assert refused(device.clear(1), Reason.SESSION, 6)
 
 
 def test_15_minutes_at_full_output_trip_no_protection(device: Rig) -> None:

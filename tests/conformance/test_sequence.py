@@ -28,9 +28,11 @@ def test_on_the_whole_ring_126_ahead_are_new_and_128_behind_are_stale(
             assert refused(answer, Reason.STALE, last)
 
 
-def test_sequence_0_is_stale(device: Rig) -> None:
+@pytest.mark.parametrize("last", [1, 130, 200, 255])
+def test_sequence_0_is_stale(device: Rig, last: int) -> None:
+    device.sequence = last - 1
     device.hello()
-    assert refused(device.command(SET_LEVEL, LEVEL_300, sequence=0).message, Reason.STALE, 1)
+    assert refused(device.command(SET_LEVEL, LEVEL_300, sequence=0).message, Reason.STALE, last)
 
 
 def test_sequence_0_does_not_repeat_255(device: Rig) -> None:
@@ -100,4 +102,4 @@ def test_a_repeat_after_the_session_s_end_is_refused(device: Rig) -> None:
     device.run_at(300)
     device.stop()
     repeat = device.command(SET_LEVEL, LEVEL_300, sequence=device.sequence - 1)
-    assert refused(repeat.message, Reason.SESSION, 0)
+    assert refused(repeat.message, Reason.SESSION, 1)

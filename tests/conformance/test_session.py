@@ -90,9 +90,9 @@ def test_a_hello_with_another_nonce_takes_over_and_the_old_host_is_refused(devic
     answer = say_hello(device, nonce=8, sequence=50)
     assert answer.header.token not in (0, device.token)
     assert device.event_codes == [EventCode.TAKEN_OVER, EventCode.SESSION_OPENED]
-    assert refused(device.ask_level(300), Reason.SESSION, 0)
+    assert refused(device.ask_level(300), Reason.SESSION, 4)
     status = device.status()
-    assert status.end_reason == EndReason.TAKEN_OVER
+    assert status.end_reason == EndReason.NONE
     assert (status.state, status.setpoint_permille) == (State.STOPPING, 0)
     assert status.lease_left_ms == 0
 
@@ -136,7 +136,7 @@ def test_a_hello_after_a_stop_took_nothing_over(device: Rig) -> None:
     device.forget_events()
     device.hello(nonce=8)
     assert device.event_codes == [EventCode.SESSION_OPENED]
-    assert device.status().end_reason == EndReason.STOP
+    assert device.status().end_reason == EndReason.NONE
 
 
 def test_a_token_is_the_low_byte_of_the_boot_id_and_a_counter_from_1(
@@ -169,6 +169,12 @@ def test_no_token_of_one_boot_is_good_in_the_next(device: Rig) -> None:
         assert device.token not in tokens
 
 
+def test_while_a_session_is_open_its_end_reason_is_none(device: Rig) -> None:
+    device.run_at(300)
+    say_hello(device, nonce=8, sequence=50)
+    assert device.status().end_reason == 0
+
+
 def test_a_reboot_forgets_the_session_and_counts_the_boot(device: Rig) -> None:
     device.run_at(300)
     device.backend.reboot()
@@ -196,8 +202,10 @@ def test_a_reboot_forgets_the_latch_and_moves_nothing(device: Rig) -> None:
     assert (status.latch_id, status.faults, status.output_permille) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("end", ["stop", "estop", "lease", "button"])
-def test_every_end_voids_the_token(device: Rig, end: str) -> None:
+@pytest.mark.parametrize(("end", "limit"), [("stop", 1), ("estop", 2), ("lease", 3), ("button", 1)])
+def test_every_end_voids_the_token_and_the_refusal_says_why(
+    device: Rig, end: str, limit: int
+) -> None:
     device.run_at(300)
     match end:
         case "stop":
@@ -208,7 +216,7 @@ def test_every_end_voids_the_token(device: Rig, end: str) -> None:
             device.advance(1500)
         case "button":
             device.backend.press_button()
-    assert refused(device.ask_level(300), Reason.SESSION, 0)
+    assert refused(device.ask_level(300), Reason.SESSION, limit)
     device.advance(60_000)
     assert device.output == 0
 
