@@ -16,7 +16,6 @@ from simulator.gate import Motion
 from simulator.physics import STEP_MS, Motor
 
 HOT_DC: Final = 700  # 70.0 °C: 15 K above what a long run at full output reaches
-COOL_DC: Final = 600  # and 60.0 °C before the latch may be cleared
 SENSOR_LOW_DC: Final = -200  # outside −20…+120 °C the sensor is broken, not the motor
 SENSOR_HIGH_DC: Final = 1_200
 OVER_CURRENT_MA: Final = 1_800  # a blocked rotor draws 1,260 mA and is told as a stall
@@ -42,7 +41,7 @@ class Protection:
 
     def step(self, motor: Motor, output_permille: int) -> int:
         """What is wrong at this step of the grid, given the output up to it."""
-        found = _readings(motor, HOT_DC)
+        found = _readings(motor)
         if output_permille:
             self._off_ms = self._stuck_on_ms = 0
             self._blocked_ms = 0 if motor.is_moving else self._blocked_ms + STEP_MS
@@ -59,18 +58,18 @@ class Protection:
 
     def causes(self, motor: Motor) -> int:
         """What is still wrong, so that a latch cannot be cleared yet. Call it at output 0."""
-        found = _readings(motor, COOL_DC)
+        found = _readings(motor)
         if motor.is_moving:
             found |= Fault.STUCK_ON
         return found
 
 
-def _readings(motor: Motor, hot_dc: int) -> int:
+def _readings(motor: Motor) -> int:
     found = 0
     temperature_dc = motor.temperature_dc
     if not SENSOR_LOW_DC <= temperature_dc <= SENSOR_HIGH_DC:
         found |= Fault.SENSOR
-    elif temperature_dc >= hot_dc:
+    elif temperature_dc >= HOT_DC:
         found |= Fault.OVER_TEMPERATURE
     if motor.current_ma >= OVER_CURRENT_MA:
         found |= Fault.OVER_CURRENT

@@ -64,9 +64,9 @@ def test_a_stop_is_taken_from_anyone_in_every_state_any_number_of_times(
         assert isinstance(answer.message, Status)
     device.advance(2000)
     assert device.output == 0
-    answer = device.ask_level(300)
-    assert isinstance(answer, Nak)
-    assert answer.reason == Reason.SESSION
+    refusal = device.ask_level(300)
+    assert isinstance(refusal, Nak)
+    assert refusal.reason == Reason.SESSION
 
 
 @anyone
@@ -81,9 +81,9 @@ def test_an_emergency_stop_is_taken_from_anyone_in_every_state_any_number_of_tim
         assert (message.state, message.output_permille) == (State.LATCHED, 0)
         assert message.faults & Fault.EMERGENCY_STOP
     assert device.output == 0
-    answer = device.ask_level(300)
-    assert isinstance(answer, Nak)
-    assert answer.reason == Reason.SESSION
+    refusal = device.ask_level(300)
+    assert isinstance(refusal, Nak)
+    assert refusal.reason == Reason.SESSION
 
 
 def test_a_stop_falls_at_500_permille_a_second_to_the_gentlest_and_then_is_off(

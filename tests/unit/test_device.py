@@ -229,7 +229,7 @@ def test_a_device_without_power_stays_silent() -> None:
     assert device.on_frame(HELLO, 50_000) == []
 
 
-# --- the device does not trust its own gate -----------------------------------------------------------
+# --- the device does not trust its own gate -----------------------------------------------
 
 
 @pytest.mark.parametrize(
