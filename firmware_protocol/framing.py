@@ -63,9 +63,9 @@ def cobs_encode(data: bytes) -> bytes:
 def cobs_decode(encoded: bytes) -> bytes:
     """The inverse of `cobs_encode`. Raises BadFrame for anything that it cannot have made."""
     size = len(encoded)
-    if size > ENCODED_MAX_BYTES:
-        raise BadFrame("longer than any frame")
-    if b"\0" in encoded:
+    if not 0 < size <= ENCODED_MAX_BYTES:
+        raise BadFrame(f"{size} bytes between delimiters cannot be a frame")
+    if 0 in encoded:
         raise BadFrame("a zero byte inside a frame")
     data = bytearray(encoded)
     index = 0
@@ -73,9 +73,10 @@ def cobs_decode(encoded: bytes) -> bytes:
         code = data[index]
         data[index] = 0
         index += code
-    if index != size or not size:
+    if index != size:
         raise BadFrame("the COBS code bytes do not add up")
-    return bytes(data[1:])
+    del data[0]
+    return bytes(data)
 
 
 class StreamFraming:
@@ -96,14 +97,9 @@ class StreamFraming:
         After any garbage, the next frame that arrives whole is in the result.
         """
         candidates = (self._partial + data).split(b"\0")
-        rest = candidates.pop()
-        if self._skipping and candidates:
-            candidates[0] = b""
-            self._skipping = False
-        if len(rest) > ENCODED_MAX_BYTES and not self._skipping:
-            self._skipping = True
-            self.bad_frames += 1
-        self._partial = b"" if self._skipping else rest
+        self._partial = candidates.pop()
+        if self._skipping or len(self._partial) > ENCODED_MAX_BYTES:
+            self._skip(candidates)
         frames: list[bytes] = []
         for candidate in candidates:
             if candidate:
@@ -116,6 +112,17 @@ class StreamFraming:
     def reset(self) -> None:
         """Forget half a frame, because the line was opened anew."""
         self._partial, self._skipping = b"", False
+
+    def _skip(self, candidates: list[bytes]) -> None:
+        """Drop what is too long to be a frame, up to its delimiter; count it once."""
+        if self._skipping and candidates:
+            candidates[0] = b""
+            self._skipping = False
+        if not self._skipping and len(self._partial) > ENCODED_MAX_BYTES:
+            self._skipping = True
+            self.bad_frames += 1
+        if self._skipping:
+            self._partial = b""
 
 
 class DatagramFraming:
