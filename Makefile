@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml requirements-dev.txt
 setup: $(STAMP) ## set up .venv with everything the project needs
 
 demo: $(STAMP) ## a whole session against the simulated device, in under a minute
-	@$(BIN)/python -m benchmarks.demo
+	@$(BIN)/python demo.py
 
 test: $(STAMP) ## all tests
 	@$(BIN)/python -m pytest
