@@ -154,10 +154,15 @@ def _lines(found: _Found) -> list[str]:
     if found.held_by is not None:
         lines.append(f"  in use by {found.held_by}; it was not asked")
     if found.error is not None:
-        lines.append(f"  {found.error}")
+        lines.append(f"  {_without(found.url, str(found.error))}")
     if found.answer is not None:
         lines += (f"  {line}" for line in answer_lines(found.answer))
     return lines
+
+
+def _without(url: str, text: str) -> str:
+    """An error's text without the URL that stands above it anyway."""
+    return text.removeprefix(url).removeprefix(":").strip() if text.startswith(url) else text
 
 
 def answer_lines(answer: "Answer") -> list[str]:

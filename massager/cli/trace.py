@@ -45,8 +45,9 @@ def run(args: Namespace) -> int:
 
     url, settings = target_of(args)
     if not args.json:
-        doing = "listening, nothing is sent" if isinstance(url, MqttUrl) else "asking for status"
-        sys.stderr.write(f"{url}: {doing}; Ctrl-C ends it\n")
+        listens = isinstance(url, MqttUrl)
+        doing = f"listening to {url} without sending" if listens else f"asking {url} once a second"
+        sys.stderr.write(f"massager: {doing}; Ctrl-C ends it\n")
     try:
         asyncio.run(_print(url, settings, args.seconds, as_json=args.json))
     except KeyboardInterrupt:
@@ -79,7 +80,9 @@ def _text_line(heard: "Heard") -> str:
     now = datetime.now(UTC).astimezone()
     line = f"{now:%H:%M:%S}.{now.microsecond // 1000:03d} {line_of(heard.reading, heard.direction)}"
     line += "  (retained: both sides ignore it)" if heard.retained else ""
-    return line if draws_blocks(sys.stdout) else in_ascii(line.replace("°", "deg "))
+    return (
+        line if draws_blocks(sys.stdout) else in_ascii(line.replace("°", "deg ").replace("←", "<-"))
+    )
 
 
 def _json_line(heard: "Heard") -> str:

@@ -5,10 +5,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 COMMAND = [sys.executable, "-c", "import sys; from massager.cli import main; sys.exit(main())"]
 PATIENCE_S = 30.0
+_SETPRIV = "/usr/bin/setpriv"
 
 
 class Done(NamedTuple):
@@ -47,3 +48,56 @@ def massager(
         env=environment_in(folder, **(extra or {})),
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def unprivileged(folder: Path, *words: str) -> Done:
+    """As `massager`, by a user who is not root."""
+    prefix = [] if os.geteuid() else [_SETPRIV, "--reuid=65534", "--clear-groups"]
+    done = subprocess.run(
+        [*prefix, *COMMAND, *words],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env=environment_in(folder, MASSAGER_RUNTIME_DIR="/tmp/massager-nobody"),
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+class Running:
+    """A `massager` that runs until the `with` block ends, and what it has written so far."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self._out, self._err = folder / "running.out", folder / "running.err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [*COMMAND, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=environment_in(folder),
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+
+    def lines(self) -> list[str]:
+        """Of its standard output."""
+        return self._out.read_text("utf-8").splitlines()
+
+    def errors(self) -> str:
+        """Its standard error."""
+        return self._err.read_text("utf-8")
+
+    def end(self, number: int) -> int:
+        """Send a signal and give back the exit code."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end and give back the exit code."""
+        return self.process.wait(PATIENCE_S)

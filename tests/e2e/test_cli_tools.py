@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Broker
-from tests.e2e.command import COMMAND, Done, environment_in, massager
+from tests.e2e.command import Done, Running, massager, unprivileged
 from tests.e2e.fake_devices import (
     GPS_LINE,
     Answer,
@@ -279,7 +278,7 @@ def test_while_a_session_runs_clear_names_its_owner_and_touches_nothing(
     start_simulator: StartSimulator, tmp_path: Path
 ) -> None:
     simulator = start_simulator("--tcp", "127.0.0.1:0", "--speed", "20")
-    with running(tmp_path, "start", "--device", simulator.url, "--speed", "20") as session:
+    with Running(tmp_path, "start", "--device", simulator.url, "--speed", "20") as session:
         wait_until(lambda: any(row["output"] for row in simulator.trace()), "motion")
 
         cleared = massager(tmp_path, "clear", "--device", simulator.url)
@@ -301,46 +300,6 @@ def nothing_moved(fake: FakeDevice) -> None:
     assert fake.types_received <= {0x01, 0x02, 0x07}
 
 
-class Running:
-    """A `massager` that runs, with what it has written so far."""
-
-    def __init__(self, folder: Path, *words: str) -> None:
-        self._out, self._err = folder / "running.out", folder / "running.err"
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                [*COMMAND, *words],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env=environment_in(folder),
-            )
-
-    def __enter__(self) -> "Running":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(10)
-
-    def lines(self) -> list[str]:
-        return self._out.read_text("utf-8").splitlines()
-
-    def errors(self) -> str:
-        return self._err.read_text("utf-8")
-
-    def end(self, number: int) -> int:
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait(self) -> int:
-        return self.process.wait(20)
-
-
-def running(folder: Path, *words: str) -> Running:
-    return Running(folder, *words)
-
-
 def tracing(url: str, folder: Path) -> Running:
     return Running(folder, "trace", url)
 
@@ -350,16 +309,3 @@ def holding(url: str, folder: Path) -> Running:
     held = Running(folder, "trace", url)
     wait_until(held.lines, "the port to be held")
     return held
-
-
-def unprivileged(folder: Path, *words: str) -> Done:
-    """As `massager`, by a user who is not root."""
-    prefix = [] if os.geteuid() else [str(SETPRIV), "--reuid=65534", "--clear-groups"]
-    done = subprocess.run(
-        [*prefix, *COMMAND, *words],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env=environment_in(folder, MASSAGER_RUNTIME_DIR="/tmp/massager-nobody"),
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
