@@ -36,15 +36,16 @@ class Gate:
     per millisecond.
     """
 
-    __slots__ = ("_fall_rate", "_gentlest", "_is_settled", "_motion", "_setpoint")
+    __slots__ = ("_fall_rate", "_gentlest", "_motion", "_setpoint", "_step", "_step_ms")
 
     _motion: Motion  # assigned in `_drive` and nowhere else
     _fall_rate: int  # 1/1000 ‰ per ms; 0 while the output follows the setpoint
-    _is_settled: bool  # the next millisecond changes nothing
+    _step: Motion  # by how much each of the next `_step_ms` milliseconds moves it;
+    _step_ms: int  # 0 where that is not known
 
     def __init__(self, gentlest_permille: int) -> None:
         self._gentlest = gentlest_permille * 1000
-        self._setpoint = 0
+        self._setpoint = self._step_ms = 0
         self._drive(Motion(0, self._gentlest, 0))
 
     @property
@@ -81,18 +82,18 @@ class Gate:
         """Take a setpoint: it counts from the next millisecond on, and is ignored in a fall."""
         if not self.is_falling and setpoint_permille * 1000 != self._setpoint:
             self._setpoint = setpoint_permille * 1000
-            self._is_settled = False
+            self._step_ms = 0
 
     def fall(self, rate_permille_s: int) -> None:
         """Forget the setpoint and fall to 0; a fall in progress only ever gets faster."""
         self._setpoint = 0
         if self._motion.output:
             self._fall_rate = max(self._fall_rate, rate_permille_s)
-            self._is_settled = False
+        self._step_ms = 0
 
     def cut(self) -> None:
         """Output 0 at once, in this instant."""
-        self._setpoint = 0
+        self._setpoint = self._step_ms = 0
         self._drive(Motion(0, self._gentlest, 0))
 
     def start_over(self, rate_permille_s: int) -> None:
@@ -109,8 +110,6 @@ class Gate:
         """Let at most `ms` (≥ 1) pass, ending where `output_permille` changes; returns how many."""
         before = self.output_permille
         passed = 0
-        if self._is_settled:
-            return ms
         while passed < ms and self.output_permille == before:
             passed += self._advance_piece(ms - passed, to_change=True)
         return passed
@@ -125,7 +124,6 @@ class Gate:
             motion = Motion(0, self._gentlest, 0)
             self._fall_rate = 0
         self._motion = motion
-        self._is_settled = False
 
     def _target(self) -> int:
         return self._setpoint if self._setpoint >= self._gentlest else 0
@@ -155,26 +153,32 @@ class Gate:
         return min(allowed, output + GATE_RISE_PERMILLE_S)
 
     def _advance_piece(self, ms: int, *, to_change: bool) -> int:
+        """Let some of `ms` pass, at most to the next change of a whole ‰; returns how many."""
+        if self._step_ms == 0:
+            self._look_ahead()
+        step, now = self._step, self._motion
+        count = min(ms, self._step_ms)
+        if to_change and step.output:
+            count = min(count, _steps_to_change(now.output, step.output))
+        self._step_ms -= count
+        if step != _STILL:
+            self._drive(
+                Motion(
+                    now.output + count * step.output,
+                    now.ceiling + count * step.ceiling,
+                    now.below_ms + count * step.below_ms,
+                )
+            )
+        return count
+
+    def _look_ahead(self) -> None:
         now, following = self._motion, self._next()
-        step = Motion(
+        self._step = Motion(
             following.output - now.output,
             following.ceiling - now.ceiling,
             following.below_ms - now.below_ms,
         )
-        if step == _STILL:
-            self._is_settled = True
-            return ms
-        count = max(1, min(ms, self._repeats(step)))
-        if to_change and step.output:
-            count = min(count, _steps_to_change(now.output, step.output))
-        self._drive(
-            Motion(
-                now.output + count * step.output,
-                now.ceiling + count * step.ceiling,
-                now.below_ms + count * step.below_ms,
-            )
-        )
-        return count
+        self._step_ms = max(1, self._repeats(self._step))
 
     def _repeats(self, step: Motion) -> int:
         """For how many milliseconds `step`, the next one, surely repeats.

@@ -134,6 +134,11 @@ class Machine:
         return State.READY if self.session.lease_end_ms is None else State.RUNNING
 
     @property
+    def end_reason(self) -> EndReason:
+        """Why the newest session ended; NONE while it is open."""
+        return self.last_end if self.session is None else EndReason.NONE
+
+    @property
     def token(self) -> int:
         """The open session's, or 0."""
         return NO_TOKEN if self.session is None else self.session.token
@@ -172,26 +177,21 @@ class Machine:
 
     def note(self, why: str) -> None:
         """One trace row of this instant."""
-        self._row_ms, self._row_output = self.now_ms, self.gate.output_permille
+        gate, motion = self.gate, self.gate.motion
+        self._row_ms, self._row_output = self.now_ms, motion.output // 1000
         if self._tracing:
-            self._trace.append(
-                TraceRow(
-                    self.now_ms,
-                    self.boot_id,
-                    self.token,
-                    _STATE_WORD[self.state],
-                    self.gate.setpoint_permille,
-                    self.gate.ceiling_permille,
-                    self.gate.output_permille,
-                    self.lease_left_ms,
-                    why,
-                )
+            row = TraceRow(
+                self.now_ms,
+                self.boot_id,
+                self.token,
+                _STATE_WORD[self.state],
+                gate.setpoint_permille,
+                motion.ceiling // 1000,
+                motion.output // 1000,
+                self.lease_left_ms,
+                why,
             )
-
-    @property
-    def end_reason(self) -> EndReason:
-        """Why the newest session ended; NONE while it is open."""
-        return self.last_end if self.session is None else EndReason.NONE
+            self._trace.append(row)
 
     # --- what is done to it -------------------------------------------------------------------
 
@@ -307,7 +307,8 @@ class Machine:
         after = self.gate.motion
         if after.output:
             self.run_ms += passed_ms
-            self._check_gate(before, after, passed_ms)
+            if after is not before or self.gate.is_falling:
+                self._check_gate(before, after, passed_ms)
         elif before.output:
             self.run_ms += passed_ms - 1  # the last millisecond of it was at output 0
             self._zero_since_ms = self.now_ms
