@@ -37,9 +37,9 @@ class State(IntEnum):
 
 
 class EndReason(IntEnum):
-    """Why the newest session of this boot that ended did so."""
+    """Why a session ended."""
 
-    NONE = 0  # none has ended since boot
+    NONE = 0  # it is open, or there was none in this boot
     STOP = 1  # STOP, or the button on the device
     EMERGENCY_STOP = 2  # ESTOP
     LEASE_EXPIRED = 3  # no SET_LEVEL was applied within the lease
@@ -65,7 +65,7 @@ class Reason(IntEnum):
 
     RANGE = 1  # the level is above the device's highest; limit: that level, ‰
     LEASE = 2  # the lease is too short or too long; limit: the bound that was hit, ms
-    SESSION = 3  # the token is not that of the open session; limit: 0
+    SESSION = 3  # the token is not that of the open session; limit: EndReason of the one before it
     LATCHED = 4  # a fault or an emergency stop is latched; limit: the latch id
     RESTING = 5  # the rest after the run limit; limit: seconds of it left, rounded up
     STALE = 6  # the sequence is not ahead of the last one; limit: the last sequence

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_protocol.codec import decode, encode, header_of
@@ -37,6 +37,7 @@ streams = st.lists(
 ).map(b"".join)
 
 
+@settings(deadline=None)
 @given(messages, st.integers(0, 255), st.integers(0, 65535), st.integers(0, 255))
 def test_every_message_in_its_ranges_comes_back_over_both_bearers(
     message: Message, sequence: int, token: int, major: int
@@ -49,6 +50,7 @@ def test_every_message_in_its_ranges_comes_back_over_both_bearers(
         assert (header.sequence, header.token, header.major) == (sequence, token, major)
 
 
+@settings(deadline=None)
 @given(garbage, raw_frames)
 def test_after_any_garbage_the_next_whole_frame_is_accepted(noise: bytes, raw: bytes) -> None:
     framing = StreamFraming()
@@ -56,6 +58,7 @@ def test_after_any_garbage_the_next_whole_frame_is_accepted(noise: bytes, raw: b
     assert framing.receive(framing.encode(raw))[-1:] == [raw]
 
 
+@settings(deadline=None)
 @given(garbage, raw_frames, garbage, raw_frames)
 def test_noise_between_frames_costs_no_frame(
     before: bytes, first: bytes, between: bytes, second: bytes
@@ -67,6 +70,7 @@ def test_noise_between_frames_costs_no_frame(
     assert received[-1] == second
 
 
+@settings(deadline=None)
 @given(streams, st.lists(st.integers(0, 1000)))
 def test_every_split_of_a_stream_gives_the_same_frames(stream: bytes, cuts: list[int]) -> None:
     whole = StreamFraming()
@@ -80,6 +84,7 @@ def test_every_split_of_a_stream_gives_the_same_frames(stream: bytes, cuts: list
     assert framing.bad_frames == whole.bad_frames
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=41))
 def test_cobs_has_no_zero_and_comes_back(data: bytes) -> None:
     encoded = cobs_encode(data)
@@ -88,6 +93,7 @@ def test_cobs_has_no_zero_and_comes_back(data: bytes) -> None:
     assert cobs_decode(encoded) == data
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_what_cobs_decodes_is_exactly_what_cobs_encodes(encoded: bytes) -> None:
     try:
@@ -97,6 +103,7 @@ def test_what_cobs_decodes_is_exactly_what_cobs_encodes(encoded: bytes) -> None:
     assert cobs_encode(data) == encoded
 
 
+@settings(deadline=None)
 @given(
     st.one_of(st.binary(max_size=60), st.binary(min_size=5, max_size=40).map(lambda b: b"\1" + b))
 )
@@ -108,6 +115,7 @@ def test_random_bytes_are_a_message_or_the_other_sides_error(raw: bytes) -> None
     assert any(type(message) is layout.cls for layout in MESSAGES)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([layout.type_id for layout in MESSAGES]), st.binary(max_size=32))
 def test_a_random_payload_under_a_known_type_is_a_message_or_an_error(
     type_id: int, payload: bytes
