@@ -87,7 +87,7 @@ async def _serve_mqtt(port: int) -> None:
         await client.subscribe("echo/down")
         await client.subscribe("massager/bench/link/down")
         async for message in client.messages:
-            payload = bytes(message.payload)  # type: ignore[arg-type]
+            payload = bytes(message.payload)
             if message.topic.value == "echo/down":
                 await client.publish("echo/up", payload)
             else:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from massager.controller import Controller
 from massager.plan import Choice, Shape
@@ -43,7 +44,7 @@ def simulator(folder: Path, *arguments: str) -> Iterator[tuple[Path, "subprocess
         process.wait()
 
 
-def trace(folder: Path) -> list[dict[str, int]]:
+def trace(folder: Path) -> list[dict[str, Any]]:
     """The simulator's trace rows so far."""
     return [json.loads(line) for line in (folder / "trace.jsonl").read_text().splitlines()]
 

@@ -5,6 +5,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from benchmarks.figures import Figure, percentile
 from benchmarks.peers import child
@@ -97,8 +98,8 @@ async def _latencies_ms(busy: int) -> list[float]:
     return [(_first_zero_ns(rows, at_ns) - at_ns) / 1e6 for at_ns in asked]
 
 
-def _first_zero_ns(rows: list[dict[str, int]], after_ns: int) -> int:
-    return next(r["mono_ns"] for r in rows if r["mono_ns"] >= after_ns and r["output"] == 0)
+def _first_zero_ns(rows: list[dict[str, Any]], after_ns: int) -> int:
+    return next(int(r["mono_ns"]) for r in rows if r["mono_ns"] >= after_ns and r["output"] == 0)
 
 
 def measure() -> list[Figure]:
