@@ -157,7 +157,7 @@ class Controller:
             _log.exception("the session failed on %r; emergency stop", event)
             fault = "an internal error; see the log"
             now_ms = self._clock.now_ms()
-            self._state = Stopping(None, StopReason.FAULT, fault, now_ms)
+            self._state = Stopping(None, StopReason.FAULT, fault, now_ms, emergency=True)
             self._link.send(EmergencyStop(), now_ms)
             refusal = fault
         if self._state is not before and not self._change.done():
