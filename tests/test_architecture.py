@@ -37,7 +37,7 @@ BLOCKING_CLIENTS = ("massager/api_client.py", "massager/cli/")
 FORBIDDEN_TEXT = {
     "the host of a package index": "pypi" + r"\.org|python" + r"hosted\.org|npmjs" + r"\.com",
     "an address of a package index": "--(extra-)?index" + r"-url|/simple" + r"/[a-z]",
-    "a path of somebody's machine": r"(?<![\w.])/" + r"(work|root|Users|home/\w+)/",
+    "a path of somebody's machine": r"(?<![\w.])/" + r"(work|root|Users|home/(?!me/)\w+)/",
 }
 
 
