@@ -45,7 +45,7 @@ class Gate:
 
     def __init__(self, gentlest_permille: int) -> None:
         self._gentlest = gentlest_permille * 1000
-        self._setpoint = self._step_ms = 0
+        self._setpoint = 0
         self._drive(Motion(0, self._gentlest, 0))
 
     @property
@@ -93,7 +93,7 @@ class Gate:
 
     def cut(self) -> None:
         """Output 0 at once, in this instant."""
-        self._setpoint = self._step_ms = 0
+        self._setpoint = 0
         self._drive(Motion(0, self._gentlest, 0))
 
     def start_over(self, rate_permille_s: int) -> None:
@@ -122,7 +122,7 @@ class Gate:
         """The one assignment of the motor's output."""
         if motion.output == 0:
             motion = Motion(0, self._gentlest, 0)
-            self._fall_rate = 0
+            self._fall_rate = self._step_ms = 0
         self._motion = motion
 
     def _target(self) -> int:
