@@ -109,7 +109,7 @@ def _arming_refused(state: Arming, nak: Nak) -> Step:
             detail = f"the device speaks protocol major {nak.limit}, this controller 1"
             return handshake_ended(state, StopReason.WRONG_DEVICE, detail), ()
         case Reason.LATCHED:
-            detail = "a fault or an emergency stop is latched; see `massager status`, then clear it"
+            detail = "a fault or an emergency stop is latched; `massager clear` says which and clears it"
         case Reason.RESTING:
             detail = f"the device rests after its longest run; try again in {nak.limit} s"
         case Reason.SESSION:

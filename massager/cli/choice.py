@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PROGRAM_DEFAULT: Final = "classic"
 SHAPES: Final = ("linear", "hold")
+_MINUTES: Final = limits.MASSAGE_DEFAULT_MS / 60_000
+_WARMUP_S: Final = limits.WARMUP_DEFAULT_MS / 1000
 
 
 def add_choice_arguments(parser: ArgumentParser) -> None:
@@ -26,42 +28,39 @@ def add_choice_arguments(parser: ArgumentParser) -> None:
         "--intensity",
         metavar="N",
         type=_whole("--intensity", limits.INTENSITY_MIN, limits.INTENSITY_MAX),
-        default=limits.INTENSITY_DEFAULT,
-        help=f"{limits.INTENSITY_MIN} to {limits.INTENSITY_MAX} (default: %(default)s)",
+        help=f"{limits.INTENSITY_MIN} to {limits.INTENSITY_MAX} "
+        f"(default: {limits.INTENSITY_DEFAULT})",
     )
     low, high = limits.MASSAGE_MIN_MS // 60_000, limits.MASSAGE_MAX_MS // 60_000
     parser.add_argument(
         "--minutes",
         metavar="M",
         type=_number("--minutes", low, high),
-        default=limits.MASSAGE_DEFAULT_MS / 60_000,
-        help=f"of massage, {low} to {high} (default: %(default)g)",
+        help=f"of massage, {low} to {high} (default: {_MINUTES:g})",
     )
     low, high = limits.WARMUP_MIN_MS // 1000, limits.WARMUP_MAX_MS // 1000
     parser.add_argument(
         "--warmup",
         metavar="S",
         type=_number("--warmup", low, high),
-        default=limits.WARMUP_DEFAULT_MS / 1000,
-        help=f"seconds of warm-up, {low} to {high} (default: %(default)g)",
+        help=f"seconds of warm-up, {low} to {high} (default: {_WARMUP_S:g})",
     )
     parser.add_argument(
         "--shape",
         metavar="SHAPE",
         type=_shape,
-        default=SHAPES[0],
-        help="the warm-up: linear (rises all the time) or hold (stays at the gentlest, then rises)",
+        help="the warm-up: linear (rises all the time, the default) or hold (stays at the "
+        "gentlest, then rises)",
     )
     parser.add_argument(
         "--program",
         metavar="NAME",
-        default=PROGRAM_DEFAULT,
-        help="a program's name or file (default: %(default)s; see: massager programs)",
+        help=f"a program's name or file (default: {PROGRAM_DEFAULT}; see: massager programs)",
     )
 
 
 def choice_from(args: Namespace) -> "Choice":
-    """The choice in the parsed arguments.
+    """The choice in the parsed arguments, with a default for each that is None.
 
     `args.programs_dir`, where the shell sets it, is the folder of a person's own programs.
     UsageError for an unknown program, ConfigError for a file that cannot be used.
@@ -70,11 +69,11 @@ def choice_from(args: Namespace) -> "Choice":
     from massager.programs import load_program
 
     return Choice(
-        intensity=args.intensity,
-        massage_ms=round(args.minutes * 60_000),
-        warmup_ms=round(args.warmup * 1000),
-        shape=Shape(args.shape),
-        program=load_program(args.program, getattr(args, "programs_dir", None)),
+        intensity=args.intensity or limits.INTENSITY_DEFAULT,
+        massage_ms=round((args.minutes or _MINUTES) * 60_000),
+        warmup_ms=round((args.warmup or _WARMUP_S) * 1000),
+        shape=Shape(args.shape or SHAPES[0]),
+        program=load_program(args.program or PROGRAM_DEFAULT, getattr(args, "programs_dir", None)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from massager.cli.drawing import clock
 from massager.errors import ExitCode
 from massager.session_model import StopReason
 from massager.snapshot import Snapshot
@@ -65,8 +66,8 @@ _SENTENCES: Final = {
     StopReason.SHUTDOWN: "The session was stopped because this program had to end.",
     StopReason.FAULT: "The session ended because of a fault.",
     StopReason.REFUSED: "The session was refused.",
-    StopReason.NO_HANDSHAKE: "There is no session: no massager was reached.",
-    StopReason.WRONG_DEVICE: "There is no session: this is not the device that may be driven.",
+    StopReason.NO_HANDSHAKE: "No massager was reached.",
+    StopReason.WRONG_DEVICE: "This is not the device that may be driven.",
 }
 
 
@@ -79,12 +80,22 @@ def exit_code_of(ended: Snapshot) -> ExitCode:
 
 
 def closing_lines(ended: Snapshot) -> list[str]:
-    """Why it ended and what to do; then what is known of the motor."""
+    """Why it ended and what to do; what is known of the motor now; how long it ran."""
     reason = StopReason(ended.reason or "")
-    sentence = _SENTENCES[reason]
-    if ended.detail:
-        sentence = f"{sentence} ({ended.detail})"
-    return [sentence, motor_line(ended)]
+    sentence = _with_detail(_SENTENCES[reason], (ended.detail or "").rstrip("."))
+    lines = [sentence, motor_line(ended)]
+    if ended.motor_on_ms:
+        ran = clock(ended.motor_on_ms / 1000)
+        lines.append(f"It ran for {ran}, at {ended.highest_output_permille} ‰ at most.")
+    return lines
+
+
+def _with_detail(sentence: str, detail: str) -> str:
+    if not detail:
+        return sentence
+    if sentence.count(". "):  # more than one sentence: the detail belongs to the first
+        return sentence.replace(". ", f" ({detail}). ", 1)
+    return f"{sentence[:-1]}: {detail}."
 
 
 def motor_line(ended: Snapshot) -> str:

@@ -179,7 +179,7 @@ class Foreground:
         if refusal is not None:
             self._reporter.refused(refusal)
         else:
-            self._reporter.note("")
+            self._reporter.note("1 min more." if isinstance(request, Extend) else "")
 
 
 def request_of(key: str, now: Snapshot) -> Request | None:

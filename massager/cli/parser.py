@@ -18,6 +18,7 @@ class Command(NamedTuple):
     help: str
     add: str = "add_arguments"
     run: str = "run"
+    settle: str | None = None  # a function of settings.py that fills in what no flag has given
 
 
 _OWNER: Final = "massager.cli.owner_commands"
@@ -32,9 +33,19 @@ COMMANDS: Final = (
     Command("status", _OWNER, "show what runs now", "add_status", "run_status"),
     Command("clear", "massager.cli.clear", "take back a latched fault or emergency stop"),
     Command(
-        "plan", "massager.cli.plan", "show a session as a curve; sends nothing", run="run_plan"
+        "plan",
+        "massager.cli.plan",
+        "show a session as a curve; sends nothing",
+        run="run_plan",
+        settle="settle",
     ),
-    Command("programs", "massager.cli.programs", "list or show the programs", run="run_programs"),
+    Command(
+        "programs",
+        "massager.cli.programs",
+        "list or show the programs",
+        run="run_programs",
+        settle="settle_programs",
+    ),
     Command("devices", "massager.cli.devices", "find serial ports and massagers"),
     Command("trace", "massager.cli.trace", "watch a device's frames as text"),
     Command("config", "massager.cli.config_command", "show, find or check the settings"),
@@ -50,6 +61,14 @@ first steps:
 
 exit codes: 0 completed or stopped by a person, 2 wrong usage or settings, 3 refused,
   4 no device, 5 any other end, 130 Ctrl-C, 143 SIGTERM"""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Room for the longest command."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=16)
+        self._action_max_length = 14  # argparse forgets that commands stand further in
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,7 +101,7 @@ def build_parser() -> _Parser:
         prog="massager",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"massager {__version__}")
     commands = parser.add_subparsers(
@@ -115,6 +134,8 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, Callable[[argparse.
         raise UsageError(f"there is no command {name[:40]!r}{_nearest(name)}; see: massager --help")
     args = build_parser().parse_args(words)
     command = next(command for command in COMMANDS if command.name == args.command)
+    if command.settle is not None:
+        function_of("massager.cli.settings", command.settle)(args)
     return args, function_of(command.module, command.run)
 
 

@@ -51,6 +51,8 @@ def draw(
         lines.append((_level("setpoint", now.setpoint_permille, look, width), _DIM))
         lines.append((_level("output", now.output_permille, look, width), _GREEN))
     lines += [(text, _YELLOW) for text in _packed(_hint(now, message).split(), width, " ")]
+    if now.phase == "paused":
+        keys = [key.replace("space pause", "space go on") for key in keys]
     lines += [(text, _DIM) for text in _packed(keys, width, "   ")]
     return [_painted(text, style, look, width) for text, style in lines]
 

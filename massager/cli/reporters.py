@@ -6,6 +6,7 @@ Ctrl-S was pressed. What cannot be written now is written later, and the least o
 
 import json
 import os
+import re
 import select
 import shutil
 import stat
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from textwrap import wrap
 from typing import Final, Protocol, TextIO
 
 from massager.cli import events
@@ -29,6 +31,7 @@ _CHUNK_BYTES: Final = 4_096  # what a pipe that can be written to takes without 
 _UNREAD_MAX: Final = 1_000
 _LAST_WAIT_S: Final = 1.0
 
+_STYLE: Final = re.compile(r"\x1b\[\d*m")
 _GOOD: Final = (ExitCode.OK, ExitCode.INTERRUPTED, ExitCode.TERMINATED)
 
 
@@ -212,7 +215,7 @@ class LiveReporter:
         self._blocks, self._colour, self._speed = blocks, colour, speed
         self._keys = keys
         self._time_s = time_s
-        self._drawn = 0  # lines on the screen, the cursor at the end of the last
+        self._drawn: list[int] = []  # lengths of the lines on the screen, the cursor behind them
         self._drawn_s = -REDRAW_S
         self._last = Snapshot("idle")
         self._message: str | None = None
@@ -240,8 +243,8 @@ class LiveReporter:
 
     def ended(self, now: Snapshot, exit_code: ExitCode) -> None:
         """The picture makes room for why it ended and what is known of the motor."""
-        lines = closing_lines(now)
-        text = "\n".join(lines) + "\n"
+        columns = max(shutil.get_terminal_size((80, 24)).columns, 20)
+        text = "".join(f"{row}\n" for line in closing_lines(now) for row in wrap(line, columns))
         self._outlet.write(self._back() + "\x1b[J" + (text if self._blocks else in_ascii(text)))
         self._outlet.close()
 
@@ -259,10 +262,13 @@ class LiveReporter:
         wall = datetime.now().astimezone()
         lines = draw(self._last, look, wall, keys=self._keys, message=self._message)
         self._outlet.write(self._back() + "\x1b[K\n".join(lines) + "\x1b[K\x1b[J")
-        self._drawn = len(lines)
+        self._drawn = [len(_STYLE.sub("", line)) for line in lines]
 
     def _back(self) -> str:
-        return "\r" + (f"\x1b[{self._drawn - 1}A" if self._drawn > 1 else "")
+        """To the start of what was drawn; a terminal made narrower has wrapped its lines."""
+        columns = shutil.get_terminal_size((80, 24)).columns
+        rows = sum(max(1, -(-length // columns)) for length in self._drawn)
+        return "\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "")
 
 
 def reporter_for(

@@ -1,16 +1,51 @@
 """The settings a command runs with: flags over environment over the config file."""
 
 import os
+import sys
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from massager.config import Config
     from massager.transports import DeviceUrl, Settings
+
+_CHOICES: Final = ("intensity", "minutes", "shape", "program")
 
 
 def device_of(args: Namespace) -> "tuple[DeviceUrl, Settings] | None":
-    """The device that is chosen and what its transport needs; None where none is."""
-    from massager.transports import Settings, parse_url
+    """The device that is chosen and what its transport needs; None where none is chosen."""
+    config = _load({"device": getattr(args, "device", None)})
+    return _device(config, speed=1)
 
-    url = getattr(args, "device", None) or os.environ.get("MASSAGER_DEVICE")
-    return (parse_url(url), Settings(speed=getattr(args, "speed", 1) or 1)) if url else None
+
+def settle(args: Namespace) -> "Config":
+    """Fill in what was not given by a flag: the choice of a session and `programs_dir`."""
+    names = ("device", "warmup", *_CHOICES)
+    config = _load({name: getattr(args, name, None) for name in names})
+    for name in _CHOICES:
+        setattr(args, name, getattr(config, name))
+    args.warmup = config.warmup_s
+    args.programs_dir = config.programs_dir
+    return config
+
+
+def settle_programs(args: Namespace) -> None:
+    """Only where a person's own programs lie: the file may be broken."""
+    from massager.config import config_path
+
+    args.programs_dir = config_path(os.environ).parent / "programs"
+
+
+def _device(config: "Config", speed: int) -> "tuple[DeviceUrl, Settings] | None":
+    from massager.transports import parse_url
+
+    return None if config.device is None else (parse_url(config.device), config.settings(speed))
+
+
+def _load(flags: dict[str, object]) -> "Config":
+    from massager.config import load
+
+    config = load(flags, os.environ)
+    for warning in config.warnings:
+        sys.stderr.write(f"massager: {warning}\n")
+    return config

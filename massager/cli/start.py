@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Final
 
 from massager.cli.choice import add_choice_arguments, choice_from
-from massager.errors import UsageError
+from massager.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from massager.cli.events import Event
@@ -46,17 +46,24 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """The exit code of the session. Raises UsageError, ConfigError or Refused: nothing was sent."""
-    from massager.cli.settings import device_of
+    from massager.cli.settings import settle
     from massager.session_model import Terms
+    from massager.transports import parse_url
     from massager.transports.url import MqttUrl
 
-    found = device_of(args)
-    if found is None:
+    config = settle(args)
+    if config.device is None:
         raise UsageError(NO_DEVICE)
-    url, settings = found
     choice = choice_from(args)
-    device_id = url.device_id if isinstance(url, MqttUrl) else None
-    return _run(args, url, settings, choice, Terms(args.speed, device_id))
+    if choice.intensity > config.max_intensity:
+        raise Refused(
+            f"intensity {choice.intensity} is above your own cap of {config.max_intensity} "
+            "(max_intensity in the config file)"
+        )
+    url = parse_url(config.device)
+    device_id = config.device_id or (url.device_id if isinstance(url, MqttUrl) else None)
+    terms = Terms(args.speed, device_id, config.max_intensity)
+    return _run(args, url, config.settings(args.speed), choice, terms)
 
 
 def _run(
