@@ -73,9 +73,9 @@ def _show(environ: Mapping[str, str], *, as_json: bool) -> None:
         return
     _say(f"{config.path}{'' if exists else ' (no file yet: the defaults hold)'}")
     for each in settings:
-        value = "not set" if each.value is None else f"{each.value}"
+        value = "not set" if each.value is None else _text(each.value)
         origin = "" if each.value is None else f"  ({each.origin})"
-        _say(f"  {each.key:<21}{value}{origin}")
+        _say(f"  {each.key:<22}{value}{origin}")
     _warn(config)
 
 
@@ -133,6 +133,10 @@ def _named_by(config: "Config", key: str) -> str:
 def _warn(config: "Config") -> None:
     for warning in config.warnings:
         sys.stderr.write(f"massager: {warning}\n")
+
+
+def _text(value: str | int | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _say(text: str) -> None:

@@ -54,7 +54,7 @@ def test_show_names_every_value_and_where_it_comes_from(
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == str(file)
     assert f"intensity 5 (file {file}, line 2)" in lines
-    assert "minutes 7.0 (environment MASSAGER_MINUTES)" in lines
+    assert "minutes 7 (environment MASSAGER_MINUTES)" in lines
     assert "shape linear (default)" in lines
     assert f"limits.max_intensity 6 (file {file}, line 4)" in lines
     assert "device_id not set" in lines
@@ -73,7 +73,7 @@ def test_a_password_is_never_shown(
 def test_show_says_that_a_password_is_set(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(arguments("show"), environ(file))
 
-    assert "mqtt.password        set" in capsys.readouterr().out
+    assert "mqtt.password         set" in capsys.readouterr().out
 
 
 def test_show_as_json_has_key_value_source_and_variable(
