@@ -206,7 +206,7 @@ def unanswered(state: State, command: Command, now_ms: int) -> Step:
     match state:
         case Arming() if isinstance(command, Hello | GetLimits):
             return handshake_ended(state, StopReason.NO_HANDSHAKE, "no massager answered"), ()
-        case Paused(link_lost_ms=int()) if isinstance(command, Hello):
+        case Paused(link_lost_ms=int()) if isinstance(command, Hello | GetStatus):
             return state, (Identify(),)
         case _:
             return state, ()

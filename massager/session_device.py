@@ -78,6 +78,8 @@ _FAULTS: Final = (
 def status_came(state: Live, status: Status, now_ms: int) -> Step:
     course = heard(state.course, status, now_ms)
     state = replace(state, course=course)
+    if isinstance(state, Paused):
+        state = replace(state, link_lost_ms=None)
     if status.boot_id != course.identity.boot_id:
         return _ended_by_device(course, StopReason.DEVICE_RESTARTED, "the device restarted", now_ms)
     if status.end_reason != EndReason.NONE or status.state == DeviceState.LATCHED:
@@ -107,7 +109,7 @@ def _void(state: Live, end_reason: int, now_ms: int) -> Step:
                 return _ended_by_device(course, reason, detail, now_ms)
     if end_reason in (EndReason.LEASE_EXPIRED, EndReason.NONE):
         if isinstance(state, Paused) and not holds_session(state):
-            return state, ()
+            return state, () if state.link_lost_ms is None else (GetStatus(),)
         if end_reason == EndReason.NONE:
             return _ended_by_device(
                 course, StopReason.DEVICE_RESTARTED, "the device restarted", now_ms
@@ -199,5 +201,4 @@ def found_again(state: Paused, identity: Identity, now_ms: int) -> Step:
         return Ended(course, StopReason.WRONG_DEVICE, detail, output_confirmed=False), ()
     if identity.boot_id != course.identity.boot_id:
         return _ended_by_device(course, StopReason.DEVICE_RESTARTED, "the device restarted", now_ms)
-    course = replace(course, heard_ms=now_ms)
-    return replace(state, course=course, link_lost_ms=None), (GetStatus(),)
+    return state, (GetStatus(),)  # only its status says what the motor does
