@@ -20,7 +20,6 @@ Messages name the thing, the range and the way out. Only the outermost shell pri
 """
 
 from enum import IntEnum
-from typing import ClassVar
 
 
 class ExitCode(IntEnum):
@@ -38,7 +37,7 @@ class ExitCode(IntEnum):
 class MassagerError(Exception):
     """An error for a person: one sentence, and the way out in the same message."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    exit_code = ExitCode.FAILED
 
 
 class UsageError(MassagerError):

@@ -7,6 +7,7 @@ it opens a session. No setpoint above 0 leaves this file.
 from dataclasses import replace
 from typing import Final
 
+from firmware_protocol.limits import PROTOCOL_MAJOR
 from firmware_protocol.link import Answered
 from firmware_protocol.messages import (
     Feet,
@@ -62,6 +63,8 @@ def _wrong_device(state: Arming, identity: Identity) -> Ended | None:
     terms, before = state.terms, state.before
     if terms.device_id is not None and identity.name != terms.device_id:
         detail = f"device {identity.name} answered, but {terms.device_id} is configured"
+    elif identity.major != PROTOCOL_MAJOR:
+        detail = f"device {identity.name} speaks protocol major {identity.major}, this controller 1"
     elif identity.speed != terms.speed:
         detail = (
             f"device {identity.name} runs at speed {identity.speed}, the controller at "
@@ -105,11 +108,17 @@ def _arming_refused(state: Arming, nak: Nak) -> Step:
     match nak.reason:
         case Reason.STOPPING:
             return state, ()  # what ran before is still falling
+        case Reason.SESSION if not state.free:
+            detail = (
+                "a fault or an emergency stop is latched; see and clear it with `massager clear`"
+            )
         case Reason.VERSION:
             detail = f"the device speaks protocol major {nak.limit}, this controller 1"
             return handshake_ended(state, StopReason.WRONG_DEVICE, detail), ()
         case Reason.LATCHED:
-            detail = "a fault or an emergency stop is latched; `massager clear` says which and clears it"
+            detail = (
+                "a fault or an emergency stop is latched; `massager clear` says which and clears it"
+            )
         case Reason.RESTING:
             detail = f"the device rests after its longest run; try again in {nak.limit} s"
         case Reason.SESSION:

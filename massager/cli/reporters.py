@@ -134,8 +134,7 @@ class JsonReporter:
         """An event; in words on stderr, too, where something is wrong."""
         self._write(events.ended(now, exit_code))
         self._outlet.close()
-        if exit_code not in _GOOD:
-            _to_stderr(closing_lines(now))
+        _complain(now, exit_code, quietly=self.broken)
 
     def left(self) -> None:
         """Nothing to say."""
@@ -186,8 +185,7 @@ class PlainReporter:
             for line in closing_lines(now):
                 self._line(line)
         self._outlet.close()
-        if exit_code not in _GOOD:
-            _to_stderr(closing_lines(now))
+        _complain(now, exit_code, quietly=self.broken)
 
     def left(self) -> None:
         """Nothing to say."""
@@ -297,9 +295,12 @@ def can_draw(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def _to_stderr(lines: list[str]) -> None:
+def _complain(now: Snapshot, exit_code: ExitCode, *, quietly: bool) -> None:
+    """What is wrong, on stderr; nobody who has closed a pipe wants to read that all is off."""
+    if exit_code in _GOOD or (quietly and now.output_confirmed):
+        return
     with suppress(OSError):
-        sys.stderr.write("\n".join(f"massager: {line}" for line in lines) + "\n")
+        sys.stderr.write("\n".join(f"massager: {line}" for line in closing_lines(now)) + "\n")
 
 
 def _without_waiting(fd: int) -> tuple[int, bool]:
