@@ -5,8 +5,7 @@ link's, not the codec's.
 """
 
 import struct
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from firmware_protocol.errors import LocalProtocolError, OutOfRange, UnknownType, WrongLength
 from firmware_protocol.limits import HEADER_BYTES, PROTOCOL_MAJOR
@@ -24,8 +23,7 @@ from firmware_protocol.messages import (
 _HEADER: Final = struct.Struct(HEADER_FORMAT)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The first five bytes: protocol major, type, sequence 0…255, session token 0…65535."""
 
     major: int
@@ -51,7 +49,7 @@ def encode(
 
 def header_of(raw: bytes) -> Header:
     """The header of a verified raw frame."""
-    return Header(*_HEADER.unpack_from(raw))
+    return Header._make(_HEADER.unpack_from(raw))
 
 
 def decode(raw: bytes) -> Message:

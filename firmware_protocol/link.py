@@ -8,12 +8,12 @@ One command is in flight at a time. What happens when its answer does not come d
     HELLO         the same bytes every 250 ms for 3 s
     the others    the same bytes after 100, 200 and 400 ms, then given up
 
-SPEC.md, sections 6 and 12. The link knows no session rules: whoever owns it says what to send.
+SPEC.md, sections 10 and 12. The link knows no session rules: whoever owns it says what to send.
 """
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from firmware_protocol.codec import decode, encode, header_of
@@ -113,8 +113,7 @@ class Outgoing(NamedTuple):
     urgent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _InFlight:
+class _InFlight(NamedTuple):
     command: Command
     sequence: int
     token: int
@@ -272,7 +271,7 @@ class Link:
 
     def _repeat(self, waiting: _InFlight, now_ms: int, wait_ms: int) -> bool:
         again_at_ms = now_ms + wait_ms * self._patience
-        self._in_flight = replace(waiting, sent=waiting.sent + 1, again_at_ms=again_at_ms)
+        self._in_flight = waiting._replace(sent=waiting.sent + 1, again_at_ms=again_at_ms)
         urgent = isinstance(waiting.command, Stop | EmergencyStop)
         self._outgoing.append(Outgoing(waiting.wire, urgent))
         return False
@@ -288,18 +287,18 @@ class Link:
     # --- receiving --------------------------------------------------------------------------
 
     def _take(self, raw: bytes) -> LinkEvent | None:
-        header = header_of(raw)
-        if not header.type_id & FROM_DEVICE:
+        major, type_id, sequence, token = header_of(raw)
+        if not type_id & FROM_DEVICE:
             return Echoed()
         try:
-            if header.major != PROTOCOL_MAJOR and header.type_id not in FROZEN_TYPES:
-                raise RemoteProtocolError(f"protocol major {header.major} was not agreed")
+            if major != PROTOCOL_MAJOR and type_id not in FROZEN_TYPES:
+                raise RemoteProtocolError(f"protocol major {major} was not agreed")
             message = decode(raw)
         except RemoteProtocolError as error:
             return Nonsense(error)
         if isinstance(message, Event):
             return Told(message)
-        return self._match(message, header.sequence, header.token)
+        return self._match(message, sequence, token)
 
     def _match(self, message: Message, sequence: int, token: int) -> LinkEvent | None:
         for waiting in self._waiting():

@@ -72,7 +72,8 @@ class Controller:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ms = -1
         self._reopening: asyncio.Task[None] | None = None
-        self._change = self._loop.create_future()
+        self._waiting: list[asyncio.Future[None]] = []  # for a change
+        self._end: asyncio.Future[Ended] = self._loop.create_future()
 
     # --- for whoever owns the controller ---------------------------------------------------
 
@@ -110,13 +111,13 @@ class Controller:
 
     async def changed(self) -> None:
         """Wait until something about the session has changed."""
-        await asyncio.shield(self._change)
+        change: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(change)
+        await change
 
     async def ended(self) -> Ended:
         """Wait for the session's end: the device confirmed output 0, or cannot be reached."""
-        while not isinstance(self._state, Ended):
-            await self.changed()
-        return self._state
+        return await asyncio.shield(self._end)
 
     async def close(self) -> None:
         """Let go of the device. The motor is not told anything: `request` a stop first."""
@@ -160,10 +161,18 @@ class Controller:
             self._state = Stopping(None, StopReason.FAULT, fault, now_ms, emergency=True)
             self._link.send(EmergencyStop(), now_ms)
             refusal = fault
-        if self._state is not before and not self._change.done():
-            self._change.set_result(None)
-            self._change = self._loop.create_future()
+        if self._state is not before:
+            self._tell()
         return refusal
+
+    def _tell(self) -> None:
+        """Wake whoever waits for a change or for the end."""
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            if not change.done():
+                change.set_result(None)
+        if isinstance(self._state, Ended) and not self._end.done():
+            self._end.set_result(self._state)
 
     def _perform(self, outputs: tuple[Output, ...]) -> str | None:
         refusal = None

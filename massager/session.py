@@ -69,7 +69,6 @@ from massager.session_moves import (
     Live,
     Step,
     hard_stop,
-    heard,
     paused_tick,
     running_tick,
     soft_stop,
@@ -137,18 +136,16 @@ def _tick(state: State, now_ms: int) -> Step:
         case Preflight():
             return _preflight_tick(replace(state, course=course), now_ms)
         case Running():
-            return running_tick(replace(state, course=course), now_ms)
+            return running_tick(state, course, now_ms)
         case Paused():
             return paused_tick(replace(state, course=course), now_ms)
 
 
 def _clocked(state: Live, now_ms: int) -> Course:
-    course = state.course
-    on = course.status.output_permille > 0
+    on = state.course.status.output_permille > 0
     if isinstance(state, Running):
         on = on or state.setpoint_permille > 0
-    passed_ms = now_ms - course.ticked_ms if on else 0
-    return replace(course, ticked_ms=now_ms, motor_on_ms=course.motor_on_ms + passed_ms)
+    return state.course.ticked(now_ms, motor_on=on)
 
 
 def _preflight_tick(state: Preflight, now_ms: int) -> Step:
@@ -169,7 +166,8 @@ def _answered(state: State, event: Answered, now_ms: int) -> Step:
         case Preflight() | Running() | Paused():
             match event.reply:
                 case Status() as status:
-                    return status_came(state, status, now_ms)
+                    to_setpoint = isinstance(event.command, SetLevel)
+                    return status_came(state, status, now_ms, to_setpoint=to_setpoint)
                 case Nak() as nak:
                     return setpoint_refused(state, nak, now_ms)
                 case Identity() as identity if isinstance(state, Paused):
@@ -182,7 +180,7 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
     if not isinstance(event.reply, Status):
         return state, ()
     status = event.reply
-    course = None if state.course is None else heard(state.course, status, now_ms)
+    course = None if state.course is None else state.course.heard(status, now_ms)
     taken = isinstance(event.command, Stop | EmergencyStop) or state.acknowledged
     state = replace(state, course=course, acknowledged=taken)
     if taken and status.output_permille == 0:

@@ -43,7 +43,6 @@ from massager.session_moves import (
     Live,
     Step,
     hard_stop,
-    heard,
     holds_session,
     pause,
     run,
@@ -75,8 +74,10 @@ _FAULTS: Final = (
 )
 
 
-def status_came(state: Live, status: Status, now_ms: int) -> Step:
-    course = heard(state.course, status, now_ms)
+def status_came(state: Live, status: Status, now_ms: int, *, to_setpoint: bool) -> Step:
+    """`to_setpoint`: it answers a SET_LEVEL. Only that one, taken at level 0 with the feet on,
+    lets the device take a level again; feet that a mere look shows could still be refused."""
+    course = state.course.heard(status, now_ms)
     state = replace(state, course=course)
     if isinstance(state, Paused):
         state = replace(state, link_lost_ms=None)
@@ -88,11 +89,11 @@ def status_came(state: Live, status: Status, now_ms: int) -> Step:
         detail = f"the output {status.output_permille} ‰ was above the person's cap"
         return hard_stop(state, HardStop(StopReason.FAULT, detail), now_ms)
     match state:
-        case Preflight() if status.feet != Feet.OFF:
+        case Preflight() if status.feet != Feet.OFF and to_setpoint:
             return run(course, now_ms)
         case Running() if status.state == DeviceState.STOPPING:
             return pause(state, PauseReason.FEET, now_ms)
-        case Paused(why=PauseReason.FEET) if status.feet == Feet.ON:
+        case Paused(why=PauseReason.FEET) if status.feet == Feet.ON and to_setpoint:
             if now_ms - state.since_ms < FEET_BACK_MS and status.output_permille == 0:
                 return run(course, now_ms)
             return state, ()

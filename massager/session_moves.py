@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from firmware_protocol.messages import EmergencyStop, GetStatus, SetLevel, Status, Stop
+from firmware_protocol.messages import EmergencyStop, GetStatus, SetLevel, Stop
 from massager.limits import (
     LINK_BACK_MS,
     PAUSE_FALL_MS,
@@ -72,14 +72,14 @@ def _course_of(state: State) -> Course | None:
 def run(course: Course, now_ms: int) -> Step:
     """Start, or go on, from the gentlest level."""
     plan = continue_session(course.choice, course.levels, course.progress, 0)
-    return running_tick(Running(course, plan, now_ms, 0), now_ms)
+    return running_tick(Running(course, plan, now_ms, 0), course, now_ms)
 
 
-def running_tick(state: Running, now_ms: int) -> Step:
-    course = state.course
+def running_tick(state: Running, course: Course, now_ms: int) -> Step:
+    """The setpoint of this moment; `course` is the newest."""
     elapsed_ms = now_ms - state.plan_from_ms
     if elapsed_ms >= state.plan.duration_ms:
-        return soft_stop(state, SoftStop(state.goes_to), now_ms)
+        return soft_stop(replace(state, course=course), SoftStop(state.goes_to), now_ms)
     wanted = setpoint_at(state.plan, elapsed_ms)
     if wanted.phase is not Phase.SOFT_END and _sitting_is_over(course):
         plan = end_now(state.plan, state.setpoint_permille)
@@ -89,8 +89,9 @@ def running_tick(state: Running, now_ms: int) -> Step:
     if wanted.moving_pattern and course.status.ceiling_permille < wanted.target_permille:
         level = wanted.target_permille  # a pattern's dips would keep the ceiling from being earned
     moving = wanted.moving_pattern or wanted.phase is Phase.SOFT_END
-    state = replace(state, setpoint_permille=level, moving=moving)
-    return state, (SetLevel(level, course.terms.lease_ms),)
+    # Spelt out: `replace` costs as much as the rest of a tick.
+    running = Running(course, state.plan, state.plan_from_ms, level, moving, state.goes_to)
+    return running, (SetLevel(level, course.terms.lease_ms),)
 
 
 def _sitting_is_over(course: Course) -> bool:
@@ -102,7 +103,7 @@ def replan(state: Running, progress: Progress, now_ms: int) -> Step:
     course = state.course
     output = min(state.setpoint_permille, _known_output(course, state.setpoint_permille))
     plan = continue_session(course.choice, course.levels, progress, output)
-    return running_tick(replace(state, plan=plan, plan_from_ms=now_ms), now_ms)
+    return running_tick(replace(state, plan=plan, plan_from_ms=now_ms), course, now_ms)
 
 
 def pause(state: Live, why: PauseReason, now_ms: int) -> Step:
@@ -151,11 +152,6 @@ _PAUSE_ENDS: Final = {
 def holds_session(state: Paused) -> bool:
     """Whether the device still has this session, at level 0."""
     return state.why in (PauseReason.PERSON, PauseReason.FEET)
-
-
-def heard(course: Course, status: Status, now_ms: int) -> Course:
-    highest = max(course.highest_output_permille, status.output_permille)
-    return replace(course, status=status, heard_ms=now_ms, highest_output_permille=highest)
 
 
 def _known_output(course: Course, otherwise: int) -> int:

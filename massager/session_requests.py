@@ -141,7 +141,7 @@ def _extend(state: State, more_ms: int, now_ms: int) -> Step:
         )
     if isinstance(state, Running):
         plan = extend_session(state.plan, now_ms - state.plan_from_ms, more_ms)
-        return running_tick(replace(state, plan=plan, plan_from_ms=now_ms), now_ms)
+        return running_tick(replace(state, plan=plan, plan_from_ms=now_ms), state.course, now_ms)
     progress = replace(progress, massage_left_ms=progress.massage_left_ms + more_ms)
     return replace(state, course=replace(state.course, progress=progress)), ()
 
