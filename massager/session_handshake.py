@@ -109,9 +109,7 @@ def _arming_refused(state: Arming, nak: Nak) -> Step:
         case Reason.STOPPING:
             return state, ()  # what ran before is still falling
         case Reason.SESSION if not state.free:
-            detail = (
-                "a fault or an emergency stop is latched; see and clear it with `massager clear`"
-            )
+            return state, ()  # asked under the token of a session that has ended: ask again
         case Reason.VERSION:
             detail = f"the device speaks protocol major {nak.limit}, this controller 1"
             return handshake_ended(state, StopReason.WRONG_DEVICE, detail), ()
