@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from firmware_protocol.messages import (
     Clear,
+    Command,
     EmergencyStop,
     GetStatus,
     Hello,
@@ -29,7 +30,6 @@ from massager.errors import MassagerError
 from massager.plan import Shape
 from massager.programs import program_names
 from massager.session_model import (
-    Arming,
     Ended,
     Extend,
     HardStop,
@@ -87,16 +87,15 @@ def _replay(world: World, rng: Random) -> None:
 def _intrude(world: World, rng: Random) -> None:
     """Another host, with tokens that are no, an old or the present session's."""
     token = rng.choice([0, 1, 0xFFFF, *(row.token for row in world.rows[-50:])])
-    command = rng.choice(
-        [
-            Hello(0, 1, 1, 77),
-            Hello(1, 1, 1, 78),
-            Stop(),
-            EmergencyStop(),
-            GetStatus(),
-            SetLevel(1000, 5000),
-        ]
-    )
+    commands: list[Command] = [
+        Hello(0, 1, 1, 77),
+        Hello(1, 1, 1, 78),
+        Stop(),
+        EmergencyStop(),
+        GetStatus(),
+        SetLevel(1000, 5000),
+    ]
+    command = rng.choice(commands)
     # The present token under a fresh sequence is a host that may drive: not this test's matter.
     world.foreign(command, token if not isinstance(command, SetLevel) else 0, rng.randrange(256))
 
@@ -190,7 +189,7 @@ def _session(world: World, rng: Random) -> int:
             faults += 1
         elif kind < 0.55:
             world.device(fault="none")
-            if config_has_feet(world) and rng.random() < 0.7:
+            if world.config.feet_sensor and rng.random() < 0.7:
                 world.device(feet="on")
         elif kind < 0.97:
             rng.choice(REQUESTS)(world, rng)
@@ -202,14 +201,10 @@ def _session(world: World, rng: Random) -> int:
     return faults
 
 
-def config_has_feet(world: World) -> bool:
-    return world.config.feet_sensor
-
-
 def _aftermath(world: World) -> list[str]:
     """An emergency stop ends it in whatever state; and once the faults are over, it is ready."""
     world.device(fault="none")
-    if config_has_feet(world):
+    if world.config.feet_sensor:
         world.device(feet="on")
     if not isinstance(world.state, Ended):
         world.request(HardStop())
@@ -262,10 +257,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             problems.append("two runs of this seed differ")
         bad += bool(problems)
         for problem in problems[:3]:
-            print(f"seed {seed}: {problem}", flush=True)
+            sys.stdout.write(f"seed {seed}: {problem}\n")
         if options.each:
-            print(f"seed {seed}: {result.trace_hash}", flush=True)
-    print(f"{options.seeds} sessions, {faults} faults, {bad} bad, hash {digest.hexdigest()[:16]}")
+            sys.stdout.write(f"seed {seed}: {result.trace_hash}\n")
+    sys.stdout.write(
+        f"{options.seeds} sessions, {faults} faults, {bad} bad, hash {digest.hexdigest()[:16]}\n"
+    )
     return 1 if bad else 0
 
 

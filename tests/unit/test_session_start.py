@@ -1,0 +1,383 @@
+"""From a start to the first movement: who is there, whose is it, is it fit, are the feet on."""
+
+from dataclasses import replace
+
+import pytest
+
+from firmware_protocol.link import Answered, Echoed, Unanswered
+from firmware_protocol.messages import (
+    EndReason,
+    Feet,
+    GetLimits,
+    GetStatus,
+    Hello,
+    Identity,
+    Nak,
+    Reason,
+    SetLevel,
+    Stop,
+)
+from firmware_protocol.messages import State as DeviceState
+from massager.session import step
+from massager.session_model import (
+    Arming,
+    Ended,
+    HardStop,
+    Identify,
+    Idle,
+    Input,
+    LinkDown,
+    OpenSession,
+    Pause,
+    Preflight,
+    Refuse,
+    Resume,
+    Running,
+    SetIntensity,
+    SoftStop,
+    Start,
+    State,
+    Stopping,
+    StopReason,
+    Terms,
+    Tick,
+)
+from massager.session_moves import Step
+from tests.session_examples import (
+    ARMING,
+    CHOICE,
+    HELLO,
+    IDENTITY,
+    LEVELS,
+    LIMITS,
+    NOW,
+    SET_LEVEL,
+    STATES,
+    STATUS,
+    STATUS_OFF,
+    course,
+    refusal,
+)
+
+IDLE_STATUS = replace(STATUS_OFF, state=DeviceState.IDLE)
+KNOWN = replace(ARMING, identity=IDENTITY)
+FREE = replace(KNOWN, free=True)
+MEASURED = replace(FREE, levels=LEVELS)
+
+
+def ended(state: State) -> tuple[StopReason, str]:
+    assert isinstance(state, Ended), state
+    return state.reason, state.detail
+
+
+def answer_identity(state: Arming = ARMING, **changes: object) -> Step:
+    return step(state, Answered(HELLO, replace(IDENTITY, **changes)), NOW)  # type: ignore[arg-type]
+
+
+# --- the walk ------------------------------------------------------------------------------------
+
+
+def test_a_start_first_asks_who_is_there_and_touches_nothing() -> None:
+    state, outputs = step(Idle(Terms()), Start(CHOICE), NOW)
+    assert isinstance(state, Arming)
+    assert outputs == (Identify(),)
+
+
+def test_then_it_asks_whether_somebody_else_drives_the_device() -> None:
+    state, outputs = answer_identity()
+    assert state == KNOWN
+    assert outputs == (GetStatus(),)
+
+
+def test_only_a_device_that_nobody_drives_is_opened() -> None:
+    state, outputs = step(KNOWN, Answered(GetStatus(), IDLE_STATUS), NOW)
+    assert state == FREE
+    assert outputs == (OpenSession(),)
+
+
+def test_the_opened_device_is_asked_for_its_limits() -> None:
+    assert answer_identity(FREE) == (FREE, (GetLimits(),))
+
+
+def test_its_limits_are_followed_by_a_setpoint_of_0() -> None:
+    state, outputs = step(FREE, Answered(GetLimits(), LIMITS), NOW)
+    assert state == MEASURED
+    assert outputs == (SetLevel(0, 1500),)
+
+
+def test_a_device_that_takes_0_with_feet_on_runs_from_the_gentlest() -> None:
+    state, outputs = step(MEASURED, Answered(SetLevel(0, 1500), STATUS_OFF), NOW)
+    assert isinstance(state, Running)
+    assert outputs == (SetLevel(150, 1500),)
+
+
+def test_a_device_without_a_feet_sensor_runs_at_once() -> None:
+    status = replace(STATUS_OFF, feet=Feet.NO_SENSOR)
+    state, _ = step(MEASURED, Answered(SetLevel(0, 1500), status), NOW)
+    assert isinstance(state, Running)
+
+
+def test_without_feet_it_waits_in_preflight_at_level_0() -> None:
+    off = replace(STATUS_OFF, feet=Feet.OFF)
+    state, outputs = step(MEASURED, Answered(SetLevel(0, 1500), off), NOW)
+    assert isinstance(state, Preflight)
+    assert outputs == ()
+    assert step(state, Tick(), NOW + 250) == (
+        replace(state, course=replace(state.course, ticked_ms=NOW + 250)),
+        (SetLevel(0, 1500),),
+    )
+
+
+def test_a_device_that_still_falls_is_asked_again_and_not_driven() -> None:
+    falling = replace(STATUS, output_permille=1, state=DeviceState.STOPPING)
+    assert step(MEASURED, Answered(SetLevel(0, 1500), falling), NOW) == (MEASURED, ())
+    assert step(MEASURED, refusal(SET_LEVEL, Reason.STOPPING, 300), NOW) == (MEASURED, ())
+    assert step(MEASURED, Tick(), NOW) == (MEASURED, (SetLevel(0, 1500),))
+
+
+def test_only_an_answer_to_the_setpoint_of_0_arms() -> None:
+    assert step(MEASURED, Answered(GetStatus(), STATUS_OFF), NOW) == (MEASURED, ())
+    assert step(KNOWN, Answered(SetLevel(0, 1500), STATUS_OFF), NOW) == (KNOWN, ())
+
+
+def test_limits_before_an_identity_count_for_nothing() -> None:
+    assert step(ARMING, Answered(GetLimits(), LIMITS), NOW) == (ARMING, ())
+
+
+# --- a device that is not the right one ----------------------------------------------------------
+
+
+def test_a_device_that_is_not_the_configured_one_is_never_driven() -> None:
+    named = replace(ARMING, terms=Terms(device_id="sim-0001"))
+    assert isinstance(answer_identity(named)[0], Arming)
+    state, outputs = answer_identity(named, device_id=b"sim-0002")
+    assert outputs == ()
+    reason, detail = ended(state)
+    assert reason is StopReason.WRONG_DEVICE
+    assert "sim-0002" in detail
+    assert "sim-0001" in detail
+
+
+@pytest.mark.parametrize(("ours", "its"), [(1, 20), (20, 1), (2, 3)])
+def test_a_device_of_another_speed_is_refused(ours: int, its: int) -> None:
+    state, outputs = answer_identity(replace(ARMING, terms=Terms(speed=ours)), speed=its)
+    assert outputs == ()
+    reason, detail = ended(state)
+    assert reason is StopReason.WRONG_DEVICE
+    assert f"speed {its}" in detail
+    assert f"at {ours}" in detail
+
+
+def test_a_real_device_that_claims_a_speed_is_refused() -> None:
+    state, _ = answer_identity(replace(ARMING, terms=Terms(speed=20)), speed=20, capabilities=31)
+    assert ended(state)[0] is StopReason.WRONG_DEVICE
+    state, _ = answer_identity(replace(ARMING, terms=Terms(speed=20)), speed=20, capabilities=32)
+    assert isinstance(state, Arming)
+
+
+@pytest.mark.parametrize("major", [2, 255])
+def test_a_device_that_settles_on_a_major_we_do_not_speak_is_refused(major: int) -> None:
+    state, outputs = answer_identity(major=major)
+    assert outputs == ()
+    reason, detail = ended(state)
+    assert reason is StopReason.WRONG_DEVICE
+    assert f"major {major}" in detail
+
+
+def test_a_device_that_refuses_our_major_is_named_with_its_own() -> None:
+    reason, detail = ended(step(ARMING, refusal(HELLO, Reason.VERSION, 3), NOW)[0])
+    assert reason is StopReason.WRONG_DEVICE
+    assert "major 3" in detail
+
+
+@pytest.mark.parametrize(("gentlest", "highest"), [(1000, 150), (150, 150)])
+def test_a_device_with_impossible_limits_is_refused(gentlest: int, highest: int) -> None:
+    limits = replace(LIMITS, gentlest_permille=gentlest, max_permille=highest)
+    state, outputs = step(FREE, Answered(GetLimits(), limits), NOW)
+    assert ended(state)[0] is StopReason.WRONG_DEVICE
+    assert outputs == ()
+
+
+def test_the_device_may_not_change_between_the_first_look_and_the_session() -> None:
+    resuming = replace(KNOWN, free=True, before=course())
+    assert ended(answer_identity(resuming, device_id=b"sim-0002")[0])[0] is StopReason.WRONG_DEVICE
+    assert ended(answer_identity(resuming, boot_id=2)[0])[0] is StopReason.DEVICE_RESTARTED
+
+
+def test_a_device_that_restarts_between_the_first_look_and_the_session_may_be_started() -> None:
+    """Boards reset when the port is opened."""
+    state, _ = answer_identity(FREE, boot_id=2)
+    assert isinstance(state, Arming)
+    assert state.identity == replace(IDENTITY, boot_id=2)
+
+
+def test_an_echo_plug_is_named() -> None:
+    reason, detail = ended(step(ARMING, Echoed(), NOW)[0])
+    assert reason is StopReason.NO_HANDSHAKE
+    assert "echo plug" in detail
+
+
+# --- nobody there, or not ready ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("question", [HELLO, GetLimits()])
+def test_no_answer_ends_the_start(question: Hello | GetLimits) -> None:
+    state, outputs = step(ARMING, Unanswered(question), NOW)
+    assert ended(state) == (StopReason.NO_HANDSHAKE, "no massager answered")
+    assert outputs == ()
+
+
+def test_a_line_that_goes_down_ends_the_start() -> None:
+    state, _ = step(ARMING, LinkDown("/dev/ttyUSB0 is gone"), NOW)
+    assert ended(state) == (StopReason.NO_HANDSHAKE, "/dev/ttyUSB0 is gone")
+
+
+def test_a_device_that_does_not_become_ready_is_given_up_after_8_s() -> None:
+    started = replace(FREE, since_ms=0)
+    assert step(started, Tick(), 7_999)[0] == started
+    assert ended(step(started, Tick(), 8_000)[0])[0] is StopReason.NO_HANDSHAKE
+
+
+def test_at_20_times_the_speed_the_wait_is_160_s_of_the_clock() -> None:
+    started = replace(FREE, terms=Terms(speed=20), since_ms=0)
+    assert step(started, Tick(), 159_999)[0] == started
+    assert isinstance(step(started, Tick(), 160_000)[0], Ended)
+
+
+def test_a_device_that_another_controller_drives_is_not_touched() -> None:
+    assert step(KNOWN, Answered(GetStatus(), STATUS), NOW) == (KNOWN, ())
+    assert step(KNOWN, Tick(), NOW) == (KNOWN, (GetStatus(),))
+
+
+def test_a_device_that_another_controller_drives_for_8_s_is_refused_and_the_owner_meant() -> None:
+    started = replace(KNOWN, since_ms=0)
+    state, outputs = step(started, Tick(), 8_000)
+    assert outputs == ()
+    reason, detail = ended(state)
+    assert reason is StopReason.REFUSED
+    assert "another controller drives the device" in detail
+
+
+@pytest.mark.parametrize(
+    ("reason", "limit", "words"),
+    [
+        (Reason.LATCHED, 4, "latched"),
+        (Reason.RESTING, 42, "try again in 42 s"),
+        (Reason.RANGE, 900, "range"),
+        (Reason.FAULT, 1, "fault"),
+        (77, 1, "Reason 77"),
+    ],
+)
+def test_a_device_that_is_not_fit_refuses_with_words(reason: int, limit: int, words: str) -> None:
+    state, outputs = step(MEASURED, refusal(SET_LEVEL, reason, limit), NOW)
+    assert outputs == ()
+    why, detail = ended(state)
+    assert why is StopReason.REFUSED
+    assert words in detail
+
+
+def test_a_session_that_is_taken_during_the_handshake_is_left_to_its_taker() -> None:
+    state, _ = step(MEASURED, refusal(SET_LEVEL, Reason.SESSION, EndReason.TAKEN_OVER), NOW)
+    assert ended(state)[0] is StopReason.TAKEN_OVER
+
+
+def test_a_question_with_the_token_of_an_old_session_is_asked_again_and_no_take_over() -> None:
+    """A line that was silent one way only: the device's lease ends while a person resumes."""
+    resuming = replace(KNOWN, before=course())
+    state, outputs = step(
+        resuming, refusal(GetStatus(), Reason.SESSION, EndReason.LEASE_EXPIRED), NOW
+    )
+    assert state == resuming
+    assert outputs == ()
+    assert step(state, Tick(), NOW + 100) == (resuming, (GetStatus(),))
+
+
+# --- a person meanwhile --------------------------------------------------------------------------
+
+
+def test_a_start_above_the_person_s_own_cap_is_refused_with_the_cap() -> None:
+    idle = Idle(Terms(max_intensity=5))
+    state, outputs = step(idle, Start(CHOICE), NOW)
+    assert state == idle
+    assert isinstance(outputs[0], Refuse)
+    assert "cap of 5" in outputs[0].why
+    assert isinstance(step(idle, Start(replace(CHOICE, intensity=5)), NOW)[0], Arming)
+
+
+@pytest.mark.parametrize("name", [name for name in STATES if name != "idle"])
+def test_a_second_start_is_refused_in_every_state(name: str) -> None:
+    state, outputs = step(STATES[name], Start(CHOICE), NOW)
+    assert state == STATES[name]
+    assert isinstance(outputs[0], Refuse)
+
+
+@pytest.mark.parametrize("wish", [Pause(), SetIntensity(3)])
+def test_what_needs_a_running_massage_is_refused_before_it(wish: Input) -> None:
+    for state in (Idle(Terms()), ARMING, MEASURED):
+        after, outputs = step(state, wish, NOW)
+        assert after == state
+        assert isinstance(outputs[0], Refuse)
+
+
+def test_going_on_before_it_has_begun_is_no_mistake() -> None:
+    assert step(ARMING, Resume(), NOW) == (ARMING, ())
+
+
+def test_a_stop_during_the_handshake_is_sent_and_confirmed() -> None:
+    state, outputs = step(MEASURED, SoftStop(), NOW)
+    assert outputs == (Stop(),)
+    state, _ = step(state, Answered(Stop(), STATUS_OFF), NOW)
+    assert isinstance(state, Ended)
+    assert state.output_confirmed
+
+
+def test_answers_of_the_handshake_after_a_stop_start_nothing() -> None:
+    for request in (SoftStop(), HardStop()):
+        stopping, _ = step(MEASURED, request, NOW)
+        for late in (
+            Answered(HELLO, IDENTITY),
+            Answered(GetLimits(), LIMITS),
+            Answered(SetLevel(0, 1500), STATUS_OFF),
+        ):
+            state, outputs = step(stopping, late, NOW)
+            assert isinstance(state, Stopping)
+            assert outputs == ()
+
+
+def test_an_identity_nobody_asked_for_moves_no_other_state() -> None:
+    answer: Identity | Nak = IDENTITY
+    for name in ("idle", "preflight", "running", "stopping", "ended"):
+        assert step(STATES[name], Answered(HELLO, answer), NOW) == (STATES[name], ())
+
+
+# --- preflight -----------------------------------------------------------------------------------
+
+
+def test_feet_on_begin_the_warm_up() -> None:
+    waiting = STATES["preflight"]
+    state, outputs = step(waiting, Answered(SetLevel(0, 1500), STATUS_OFF), NOW)
+    assert isinstance(state, Running)
+    assert outputs == (SetLevel(150, 1500),)
+
+
+def test_feet_on_begin_it_only_once_a_setpoint_of_0_was_taken_with_them_on() -> None:
+    """The device refuses a level before that."""
+    waiting = STATES["preflight"]
+    state, outputs = step(waiting, Answered(GetStatus(), STATUS_OFF), NOW)
+    assert isinstance(state, Preflight)
+    assert outputs == ()
+
+
+def test_without_feet_the_start_ends_after_120_s() -> None:
+    waiting: State = Preflight(course(status=STATUS_OFF), NOW)
+    for at_ms in range(NOW, NOW + 120_000, 250):
+        off = replace(STATUS_OFF, feet=Feet.OFF)
+        waiting, _ = step(waiting, Answered(SetLevel(0, 1500), off), at_ms)
+        waiting, outputs = step(waiting, Tick(), at_ms)
+        assert isinstance(waiting, Preflight)
+        assert outputs == (SetLevel(0, 1500),)
+    waiting, _ = step(waiting, Answered(SetLevel(0, 1500), off), NOW + 119_999)
+    state, outputs = step(waiting, Tick(), NOW + 120_000)
+    assert isinstance(state, Stopping)
+    assert state.reason is StopReason.NO_FEET
+    assert outputs == (Stop(),)
