@@ -14,7 +14,7 @@ from massager.errors import ExitCode, MassagerError
 if TYPE_CHECKING:
     from massager.probe import Answer
     from massager.serial_list import ListedPort
-    from massager.transports import DeviceUrl, Settings
+    from massager.transports import Settings
 
 QUESTION: Final = "Opening a port resets some boards; ask each device who it is? [y/N] "
 NO_PORTS: Final = """\
@@ -104,20 +104,20 @@ def _identify(found: list[_Found]) -> list[_Found]:
     from massager.cli.target import target_of
 
     async def ask_all() -> list[_Found]:
-        targets = [target_of(Namespace(device=each.url)) for each in found]
-        asking = (_ask(each, *target) for each, target in zip(found, targets, strict=True))
-        return list(await asyncio.gather(*asking))
+        _, settings = target_of(Namespace(device=found[0].url))
+        return list(await asyncio.gather(*(_ask(each, settings) for each in found)))
 
     return asyncio.run(ask_all())
 
 
-async def _ask(found: _Found, url: "DeviceUrl", settings: "Settings") -> _Found:
+async def _ask(found: _Found, settings: "Settings") -> _Found:
     from dataclasses import replace
 
     from massager.cli.target import named, owner_of
     from massager.probe import probe
-    from massager.transports import open_transport
+    from massager.transports import open_transport, parse_url
 
+    url = parse_url(found.url)
     owner = owner_of(url)
     if owner is not None:
         return replace(found, held_by=named(owner))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, Self
 
 COMMAND = [sys.executable, "-c", "import sys; from massager.cli import main; sys.exit(main())"]
@@ -50,16 +51,18 @@ def massager(
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def unprivileged(folder: Path, *words: str) -> Done:
-    """As `massager`, by a user who is not root."""
+def unprivileged(*words: str) -> Done:
+    """As `massager`, by a user who is not root and has no files of their own."""
     prefix = [] if os.geteuid() else [_SETPRIV, "--reuid=65534", "--clear-groups"]
-    done = subprocess.run(
-        [*prefix, *COMMAND, *words],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        env=environment_in(folder, MASSAGER_RUNTIME_DIR="/tmp/massager-nobody"),
-    )
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        done = subprocess.run(
+            [*prefix, *COMMAND, *words],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            env=environment_in(Path(folder)),
+        )
     return Done(done.returncode, done.stdout, done.stderr)
 
 

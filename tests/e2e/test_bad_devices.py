@@ -28,7 +28,7 @@ StartSimulator = Callable[..., SimulatorProcess]
 
 # (answer, what it says by itself, words of the error)
 NO_MASSAGERS: list[tuple[Answer, bytes, str]] = [
-    (silence, b"", "no massager was reached"),
+    (silence, b"", "No massager was reached"),
     (echo, b"", "echo plug"),
     (silence, GPS_LINE, "GPS"),
     (other_major, b"", "protocol major 9"),
@@ -110,7 +110,7 @@ def test_a_busy_port_names_who_holds_it(tmp_path: Path) -> None:
 def test_a_port_that_is_not_permitted_says_how_to_get_permission(tmp_path: Path) -> None:
     with FakeSerial(tmp_path) as fake:
         fake.path.chmod(0)
-        done = unprivileged(tmp_path, "start", "--device", f"serial:{fake.path.resolve()}")
+        done = unprivileged("start", "--device", f"serial:{fake.path.resolve()}")
 
     assert done.code == 4, done
     assert "udev rule" in done.out + done.err
@@ -141,7 +141,7 @@ def test_a_simulator_that_hangs_is_told_and_not_started_later(
     simulator = start_simulator("--pty", tmp_path / "tty")
     simulator.tell(fault="drop", rate=1, direction="up")
 
-    assert "no massager was reached" in refused(tmp_path, simulator.url)
+    assert "No massager was reached" in refused(tmp_path, simulator.url)
     assert {row["output"] for row in simulator.trace()} == {0}
 
 
@@ -155,7 +155,7 @@ def test_a_latched_device_is_refused_with_the_way_out(
 
     assert done.code == 3
     assert "latched" in done.out + done.err
-    assert "clear it" in done.out + done.err
+    assert "massager clear" in done.out + done.err
     assert {row["output"] for row in simulator.trace()} == {0}
 
 
@@ -171,7 +171,7 @@ def test_a_broker_that_is_down_is_told(tmp_path: Path) -> None:
 def test_a_broker_where_the_device_is_not_is_told(broker: Broker, tmp_path: Path) -> None:
     said = refused(tmp_path, f"mqtt://127.0.0.1:{broker.port}/nobody")
 
-    assert "no massager was reached" in said
+    assert "No massager was reached" in said
 
 
 @pytest.fixture

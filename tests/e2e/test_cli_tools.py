@@ -125,7 +125,7 @@ def test_a_port_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_port_that_is_not_permitted_names_the_group_or_the_rule(tmp_path: Path) -> None:
     with FakeSerial(tmp_path) as fake:
         fake.path.chmod(0)
-        done = unprivileged(tmp_path, "devices", f"serial:{fake.path.resolve()}")
+        done = unprivileged("devices", f"serial:{fake.path.resolve()}")
 
     assert done.code == 4, done
     assert "udev rule" in done.out or "usermod" in done.out
