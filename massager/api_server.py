@@ -27,6 +27,7 @@ from massager.api import (
     line_of,
     parse_request,
 )
+from massager.errors import ConfigError
 from massager.runtime_dir import own_directory
 from massager.session_model import Ended, Request, State, Stopping
 from massager.snapshot import Snapshot
@@ -72,9 +73,15 @@ class ApiServer:
         self._news: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Be found from now on. Raises OSError."""
-        self._path(".device").write_text(self._device, encoding="utf-8")
-        listener = _listen(self._path(".sock"))
+        """Be found from now on. Raises ConfigError."""
+        try:
+            self._path(".device").write_text(self._device, encoding="utf-8")
+            listener = _listen(self._path(".sock"))
+        except OSError as error:
+            raise ConfigError(
+                f"nobody could stop this session: the runtime directory {self.directory} cannot "
+                f"be written ({error.strerror}); set MASSAGER_RUNTIME_DIR to another"
+            ) from None
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self._client, sock=listener)
         self._news = loop.create_task(self._tell())

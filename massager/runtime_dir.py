@@ -94,7 +94,7 @@ def claim_device(directory: str, device: str, pid: int) -> int:
     import fcntl
     from hashlib import sha256
 
-    name = sha256(os.fsencode(_same_device(device))).hexdigest()[:16]
+    name = sha256(os.fsencode(same_device(device))).hexdigest()[:16]
     fd = os.open(f"{directory}/{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,17 +109,19 @@ def claim_device(directory: str, device: str, pid: int) -> int:
     return fd
 
 
+def same_device(device: str) -> str:
+    """One name for one device: a serial port has several paths."""
+    scheme, _, rest = device.partition(":")
+    if scheme != "serial" or "/" not in rest:
+        return device
+    return f"serial:{os.path.realpath(rest.partition('?')[0])}"
+
+
 def _named(pid_text: str) -> str:
     if not pid_text.isdigit():
         return "another process"
     command = Owner(int(pid_text), "").command
     return f"process {pid_text}" + (f" ({command})" if command else "")
-
-
-def _same_device(device: str) -> str:
-    """One name for one device: a serial port has several paths."""
-    scheme, _, rest = device.partition(":")
-    return f"serial:{os.path.realpath(rest.partition('?')[0])}" if scheme == "serial" else device
 
 
 def _candidates(environ: Mapping[str, str]) -> list[str]:

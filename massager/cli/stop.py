@@ -11,7 +11,7 @@ from typing import Final, TextIO
 
 from massager.api_client import Conversation, Reply
 from massager.errors import ExitCode
-from massager.runtime_dir import Owner, owners
+from massager.runtime_dir import Owner, owners, same_device
 
 ANSWER_S: Final = 1.0
 CONFIRM_S: Final = 3.0
@@ -27,18 +27,21 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         metavar="URL",
-        help="where no session runs: the device to send it to (default: the configured device)",
+        help="a device to send it to where no session of yours drives it (default: the "
+        "configured device, where no session runs)",
     )
 
 
 def run(args: Namespace) -> int:
     """0 once every motor is known to be off, 5 where one is not, 4 where no device was reached."""
     conversation = Conversation(owners(os.environ), {"request": "stop", "now": args.now})
-    if not conversation.owners:
-        from massager.cli.stop_device import stop_device
+    driven = {same_device(owner.device or "") for owner in conversation.owners}
+    code = _Stops(conversation, args.now).run() if driven else None
+    if code is not None and (args.device is None or same_device(args.device) in driven):
+        return code
+    from massager.cli.stop_device import stop_device
 
-        return stop_device(args)
-    return _Stops(conversation, args.now).run()
+    return stop_device(args) or code or ExitCode.OK
 
 
 class _Stops:

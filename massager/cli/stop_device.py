@@ -27,9 +27,9 @@ def stop_device(args: Namespace) -> int:
         raise NoDevice(NOTHING_TO_STOP)
     url, settings = found
     if isinstance(url, SimUrl):
-        _say("No session runs, and a simulated device lives only in its session: all is off.")
+        _say("No such session runs, and a simulated device lives only in its session: all is off.")
         return ExitCode.OK
-    _say(f"No session of yours runs; sending the stop to {url}.")
+    _say(f"No session of yours drives {url}; sending it the stop.")
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(_stop(url, settings, args.now))
 
