@@ -80,6 +80,9 @@ def running_tick(state: Running, course: Course, now_ms: int) -> Step:
     elapsed_ms = now_ms - state.plan_from_ms
     if elapsed_ms >= state.plan.duration_ms:
         return soft_stop(replace(state, course=course), SoftStop(state.goes_to), now_ms)
+    if course.motor_on_ms + STREAM_PERIOD_MS >= SITTING_MAX_MS:
+        limit = SoftStop(StopReason.SITTING_LIMIT)
+        return soft_stop(replace(state, course=course), limit, now_ms)
     wanted = setpoint_at(state.plan, elapsed_ms)
     if wanted.phase is not Phase.SOFT_END and _sitting_is_over(course):
         plan = end_now(state.plan, state.setpoint_permille)
