@@ -178,6 +178,8 @@ def _answered(state: State, event: Answered, now_ms: int) -> Step:
 
 def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
     if not isinstance(event.reply, Status):
+        if isinstance(event.command, Stop):
+            return hard_stop(state, HardStop(state.reason, "the device refused to stop"), now_ms)
         return state, ()
     status = event.reply
     course = None if state.course is None else state.course.heard(status, now_ms)
@@ -197,7 +199,9 @@ def _stopping_tick(state: Stopping, now_ms: int) -> Step:
         return Ended(course, state.reason, detail, output_confirmed=False), ()
     if waited_ms >= STOP_ESCALATE_MS * patience and heard_now and not state.emergency:
         return hard_stop(state, HardStop(state.reason, PULL_THE_PLUG), now_ms)
-    return state, (GetStatus(),) if state.acknowledged else ()
+    if state.acknowledged:
+        return state, (GetStatus(),)
+    return state, (EmergencyStop() if state.emergency else Stop(),)  # if it was refused
 
 
 def unanswered(state: State, command: Command, now_ms: int) -> Step:
