@@ -314,7 +314,11 @@ class Link:
 
     def _settle(self, waiting: _InFlight, message: Message, token: int) -> None:
         if waiting is self._in_flight:
-            self._in_flight = None
+            refused_stop = isinstance(message, Nak) and isinstance(
+                waiting.command, Stop | EmergencyStop
+            )
+            if not refused_stop:  # a stop is repeated until it is applied
+                self._in_flight = None
         else:
             self._late.remove(waiting)
         if isinstance(message, Identity) and isinstance(waiting.command, Hello):

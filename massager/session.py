@@ -199,9 +199,7 @@ def _stopping_tick(state: Stopping, now_ms: int) -> Step:
         return Ended(course, state.reason, detail, output_confirmed=False), ()
     if waited_ms >= STOP_ESCALATE_MS * patience and heard_now and not state.emergency:
         return hard_stop(state, HardStop(state.reason, PULL_THE_PLUG), now_ms)
-    if state.acknowledged:
-        return state, (GetStatus(),)
-    return state, (EmergencyStop() if state.emergency else Stop(),)  # if it was refused
+    return state, (GetStatus(),) if state.acknowledged else ()
 
 
 def unanswered(state: State, command: Command, now_ms: int) -> Step:
