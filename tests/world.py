@@ -104,7 +104,7 @@ class World:
         self.loop.close()
         assert not left, left
 
-    # --- time ---------------------------------------------------------------------------------
+    # --- time ------------------------------------------------------------------------------------
 
     def await_(self, what: Coroutine[Any, Any, _T]) -> _T:
         return self.loop.run_until_complete(what)
@@ -137,7 +137,7 @@ class World:
         self._take_rows()
         return ended
 
-    # --- the controller ---------------------------------------------------------------------------
+    # --- the controller --------------------------------------------------------------------------
 
     async def _new_controller(self) -> Controller:
         controller = Controller(self.transport, self.terms, nonce=self._next_nonce)
@@ -183,7 +183,7 @@ class World:
             self.run(0.001)
         self.run(seconds)
 
-    # --- the device and what happens to it ----------------------------------------------------------
+    # --- the device and what happens to it -------------------------------------------------------
 
     @property
     def output(self) -> int:
@@ -208,7 +208,7 @@ class World:
         self.transport.write(data)
         self._take_rows()
 
-    # --- judging -----------------------------------------------------------------------------------
+    # --- judging ---------------------------------------------------------------------------------
 
     def _take_rows(self) -> None:
         rows = self.port.take_trace()

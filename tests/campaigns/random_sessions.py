@@ -102,7 +102,7 @@ def _intrude(world: World, rng: Random) -> None:
 
 def _feet(world: World, rng: Random) -> None:
     if world.config.feet_sensor:
-        world.device(feet=rng.choice(("on", "off")))
+        world.device(feet=rng.choice((True, False)))
 
 
 FAULTS: Final[tuple[Action, ...]] = (
@@ -190,7 +190,7 @@ def _session(world: World, rng: Random) -> int:
         elif kind < 0.55:
             world.device(fault="none")
             if world.config.feet_sensor and rng.random() < 0.7:
-                world.device(feet="on")
+                world.device(feet=True)
         elif kind < 0.97:
             rng.choice(REQUESTS)(world, rng)
         else:
@@ -205,7 +205,7 @@ def _aftermath(world: World) -> list[str]:
     """An emergency stop ends it in whatever state; and once the faults are over, it is ready."""
     world.device(fault="none")
     if world.config.feet_sensor:
-        world.device(feet="on")
+        world.device(feet=True)
     if not isinstance(world.state, Ended):
         world.request(HardStop())
         world.run(0.001 if world.line_delay_ms == 0 else 3)

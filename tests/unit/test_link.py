@@ -385,6 +385,17 @@ def test_a_stop_is_never_given_up(line: Line) -> None:
     assert line.sent[-1].at_ms == 59_920
 
 
+@pytest.mark.parametrize("stop", [Stop(), EmergencyStop()])
+def test_a_stop_that_is_refused_goes_on(open_line: Line, stop: Command) -> None:
+    open_line.send(stop)
+    nak = Nak(0x04 if stop == Stop() else 0x05, Reason.VERSION, 2)
+    assert open_line.hear(nak, open_line.sent[0]) == [Answered(stop, nak)]
+    open_line.until(220)
+    assert open_line.times() == [0, 10, 20, 120, 220]
+    assert open_line.hear(STATUS, open_line.sent[0]) == [Answered(stop, STATUS)]
+    assert open_line.link.next_deadline_ms() is None
+
+
 def test_a_stop_goes_before_everything_and_clears_what_waits(open_line: Line) -> None:
     open_line.send(SetLevel(900, 1500))
     open_line.send(GetLimits())
