@@ -12,6 +12,10 @@ class BadRequest(ValueError):
     """A request that was not understood; the message names the thing, the range, the way out."""
 
 
+def _spelled(value: str | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"'
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A further key of a request: a whole number, a number, or one of `choices`."""
@@ -49,9 +53,14 @@ class Spec:
     """One request: its verb, the verb's value, further keys and what happens."""
 
     verb: str
-    value: str
+    value: str | bool
     meaning: str
     keys: tuple[Key, ...] = ()
+
+    @property
+    def spelled(self) -> str:
+        """The verb's value as JSON."""
+        return _spelled(self.value)
 
     @property
     def example(self) -> str:
@@ -59,7 +68,7 @@ class Spec:
         keys = "".join(
             f', "{key.name}": {key.low}…{key.high}' for key in self.keys if key.default is None
         )
-        return f'{{"{self.verb}": "{self.value}"{keys}}}'
+        return f'{{"{self.verb}": {self.spelled}{keys}}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ class Request:
     """A request that was understood, with its defaults filled in."""
 
     verb: str
-    value: str
+    value: str | bool
     arguments: Mapping[str, int | float | str]
 
     def number(self, name: str) -> float:
@@ -96,8 +105,8 @@ SPECS: Final = (
         "the newest rows of the motor trace",
         (Key("last", "how many rows", 1, 1000, default=100),),
     ),
-    Spec("feet", "on", "feet on the sensor"),
-    Spec("feet", "off", "feet lifted"),
+    Spec("feet", True, "feet on the sensor"),
+    Spec("feet", False, "feet lifted"),
     Spec("button", "press", "the button on the device: a stop"),
     Spec("fault", "none", "ends every fault below (a latch stays until the host clears it)"),
     Spec("fault", "drop", "frames are lost", _RATE),
@@ -141,7 +150,7 @@ SPECS: Final = (
     Spec("fault", "stuck_sensor", "a sensor reads nothing sensible"),
     Spec("fault", "stuck_on", "the motor turns though commanded off"),
 )
-_BY_NAME: Final = {(spec.verb, spec.value): spec for spec in SPECS}
+_BY_NAME: Final = {(spec.verb, spec.spelled): spec for spec in SPECS}
 _VERBS: Final = tuple(dict.fromkeys(spec.verb for spec in SPECS))
 
 
@@ -160,9 +169,9 @@ def understand(request: object) -> Request:
         names = ", ".join(f'"{verb}"' for verb in _VERBS)
         raise BadRequest(f"a request has exactly one of {names}, not {len(verbs)}")
     verb, value = verbs[0], request[verbs[0]]
-    spec = _BY_NAME.get((verb, value)) if isinstance(value, str) else None
+    spec = _BY_NAME.get((verb, _spelled(value))) if isinstance(value, str | bool) else None
     if spec is None:
-        values = ", ".join(f'"{known.value}"' for known in SPECS if known.verb == verb)
+        values = ", ".join(known.spelled for known in SPECS if known.verb == verb)
         raise BadRequest(f'"{verb}" is {shown(value)}; it must be one of {values}')
     return Request(verb, spec.value, _arguments(spec, request))
 
@@ -173,7 +182,7 @@ def _arguments(spec: Spec, request: Mapping[object, object]) -> dict[str, int | 
         if name != spec.verb and name not in known:
             allowed = ", ".join(f'"{key}"' for key in known) or "none"
             raise BadRequest(
-                f'{shown(name)} is not a key of "{spec.verb}": "{spec.value}"; '
+                f'{shown(name)} is not a key of "{spec.verb}": {spec.spelled}; '
                 f"further keys: {allowed}"
             )
     arguments: dict[str, int | float | str] = {}

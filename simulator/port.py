@@ -136,7 +136,7 @@ class SimulatedPort:
                 rows = list(self._recent)[-request.whole("last") :]
                 return {"trace": [row_object(row) for row in rows]}
             case "feet":
-                self._feet_on = request.value == "on"
+                self._feet_on = request.value is True
                 self._tell_device_of_feet()
             case "button":
                 if self._boots_at_ms is None:
@@ -158,7 +158,7 @@ class SimulatedPort:
             case fault if fault in _LINE_FAULTS:
                 for line in self._lines(str(request.arguments["direction"])):
                     _set_line_fault(line, request)
-            case fault:
+            case str(fault):
                 self._device_faults.add(fault)
                 self.device.inject(fault, self._now_ms)
 

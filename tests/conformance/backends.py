@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
+from firmware_protocol.framing import DatagramFraming, StreamFraming
 from firmware_protocol.messages import ResetCause
 from simulator.device import Device, DeviceConfig, TraceRow
 from simulator.physics import Motor
+from simulator.port import SimulatedPort
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,65 @@ class PureDevice:
         )
 
 
+class PortDevice:
+    """The same device behind its port: every frame goes through framing and the line."""
+
+    faults = Motor.FAULTS
+
+    def __init__(self, build: Build, framing: type[StreamFraming | DatagramFraming]) -> None:
+        config = DeviceConfig(
+            gentlest_permille=build.gentlest_permille,
+            max_permille=build.max_permille,
+            feet_sensor=build.feet_sensor,
+        )
+        self._now_ms = 0
+        self._rows: list[TraceRow] = []
+        self._framing = framing()
+        datagrams = framing is DatagramFraming
+        self._port = SimulatedPort(config, datagrams=datagrams, boot_id=build.boot_id)
+
+    @property
+    def output(self) -> int:
+        return self._port.device.output_permille
+
+    def send(self, raw: bytes) -> list[bytes]:
+        self._port.receive(self._framing.encode(raw), self._now_ms)
+        return self._frames()
+
+    def advance(self, ms: int) -> list[bytes]:
+        self._now_ms += ms
+        self._port.tick(self._now_ms)
+        return self._frames()
+
+    def trace(self) -> list[TraceRow]:
+        self._rows += self._port.take_trace()
+        return self._rows
+
+    def set_feet(self, on: bool) -> None:
+        self._command({"feet": on})
+
+    def press_button(self) -> None:
+        self._command({"button": "press"})
+
+    def inject(self, fault: str) -> None:
+        self._command({"fault": "none" if fault == "clear" else fault})
+
+    def reboot(self) -> None:
+        self._command({"fault": "reboot"})
+        self._now_ms += 300  # dark until the boot loader is through
+        self._port.tick(self._now_ms)
+
+    def _command(self, request: dict[str, object]) -> None:
+        answer = self._port.command(request, self._now_ms)
+        assert answer["ok"], answer
+
+    def _frames(self) -> list[bytes]:
+        chunks = self._port.data_to_send(self._now_ms)
+        return [raw for chunk in chunks for raw in self._framing.receive(chunk)]
+
+
 BACKENDS: Final[dict[str, Callable[[Build], Backend]]] = {
     "pure device": PureDevice,
+    "behind a stream": partial(PortDevice, framing=StreamFraming),
+    "behind datagrams": partial(PortDevice, framing=DatagramFraming),
 }

@@ -97,7 +97,7 @@ def test_a_port_that_is_taken_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_a_device_without_a_feet_sensor_says_so(start_simulator: Start) -> None:
     simulator = start_simulator("--tcp", f"127.0.0.1:{free_port()}", "--no-feet-sensor")
-    answer = simulator.tell(feet="off")
+    answer = simulator.tell(feet=False)
     assert not answer["ok"]
     assert "--no-feet-sensor" in answer["error"]
 

@@ -178,6 +178,42 @@ async def test_what_is_on_its_way_is_lost_when_the_cable_is_pulled() -> None:
     await host.transport.open(host)
     await asyncio.sleep(1)
     assert not any(isinstance(message, Identity) for _, message in host.heard)
+    assert "hello" not in [row.why for row in port.take_trace()]
+
+
+async def test_half_a_frame_is_forgotten_when_the_line_is_opened_anew() -> None:
+    host = await connected(device())
+    host.transport.write(b"\0half a frame")
+    await host.transport.close()
+    await host.transport.open(host)
+    host.say(GetStatus())
+    await asyncio.sleep(0)
+    assert host.statuses()[0].bad_frames == 0
+
+
+async def test_a_deadline_that_is_now_gets_its_tick() -> None:
+    """A device may answer a command by an act of the same millisecond."""
+
+    class Prompt(SimulatedPort):
+        ticks = 0
+        wants_tick = False
+
+        def receive(self, data: bytes, now_ms: int) -> None:
+            self.wants_tick = True
+
+        def tick(self, now_ms: int) -> None:
+            self.ticks += self.wants_tick
+            self.wants_tick = False
+
+        def next_deadline_ms(self) -> int | None:
+            return 1000 if self.wants_tick else None
+
+    port = Prompt(DeviceConfig())
+    host = await connected(port)
+    await asyncio.sleep(1)
+    host.transport.write(b"anything")
+    await asyncio.sleep(0.001)
+    assert port.ticks == 1
 
 
 async def test_an_urgent_write_passes_what_the_device_left_unread() -> None:
@@ -194,7 +230,7 @@ async def test_a_change_from_the_inside_moves_the_devices_next_deadline() -> Non
     host = await connected(device())
     host.say(Hello(0, 1, 1, 99))
     await asyncio.sleep(0)
-    host.transport.command({"feet": "off"})
+    host.transport.command({"feet": False})
     for _ in range(40):
         host.say(SetLevel(0, 1500))
         await asyncio.sleep(0.25)

@@ -279,7 +279,7 @@ def test_boot_ids_go_from_65535_to_1() -> None:
 
 def test_the_world_around_the_device_does_not_boot() -> None:
     host = Host()
-    host.tell(feet="off")
+    host.tell(feet=False)
     host.tell(fault="over_current")
     host.tell(fault="reboot")
     host.wait(400)

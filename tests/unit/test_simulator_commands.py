@@ -23,7 +23,7 @@ def test_defaults_are_filled_in() -> None:
         ([], "no JSON object"),
         ("get", "no JSON object"),
         ({}, "exactly one of"),
-        ({"get": "status", "feet": "on"}, "exactly one of"),
+        ({"get": "status", "feet": True}, "exactly one of"),
         ({"get": "weather"}, '"get" is \'weather\'; it must be one of "status", "trace"'),
         ({"get": ["status"]}, "it must be one of"),
         ({"get": "status", "please": 1}, "'please' is not a key"),
