@@ -14,12 +14,13 @@ from secrets import randbits
 from firmware_protocol.framing import DatagramFraming, StreamFraming
 from firmware_protocol.limits import PROTOCOL_MAJOR
 from firmware_protocol.link import Link
-from firmware_protocol.messages import EmergencyStop, Hello, HelloFlag
+from firmware_protocol.messages import EmergencyStop, Hello, HelloFlag, SetLevel
 from massager.clock import Clock
 from massager.errors import NoDevice
 from massager.limits import HOST_STALL_MS, LINK_RETRY_MS
 from massager.session import step, tick_period_ms
 from massager.session_model import (
+    Arming,
     Ended,
     Identify,
     Idle,
@@ -185,6 +186,8 @@ class Controller:
                     self._link.send(self._hello(0), now_ms)
                 case Identify():
                     self._link.send(self._hello(HelloFlag.IDENTIFY_ONLY), now_ms)
+                case SetLevel() if not self._link.token:
+                    pass  # the device voided the session; its word is on the way to `step`
                 case _:
                     self._link.send(output, now_ms)
         return refusal
@@ -243,7 +246,7 @@ class Controller:
 
     def _notice_suspend(self) -> None:
         """Before anything else after a wake-up: no setpoint may follow one."""
-        if self._clock.was_suspended() and self._is_live():
+        if self._clock.was_suspended() and (self._is_live() or isinstance(self._state, Arming)):
             detail = "this computer was suspended"
             self._feed(SoftStop(StopReason.HOST_SUSPENDED, detail))
 

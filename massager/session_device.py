@@ -21,7 +21,7 @@ from firmware_protocol.messages import (
     word_of,
 )
 from firmware_protocol.messages import State as DeviceState
-from massager.limits import FEET_BACK_MS
+from massager.limits import FEET_BACK_MS, LEASE_FALL_MS
 from massager.plan import level_of
 from massager.session_handshake import handshake_ended
 from massager.session_model import (
@@ -85,6 +85,8 @@ def status_came(state: Live, status: Status, now_ms: int, *, to_setpoint: bool) 
         return _ended_by_device(course, StopReason.DEVICE_RESTARTED, "the device restarted", now_ms)
     if status.end_reason != EndReason.NONE or status.state == DeviceState.LATCHED:
         return _void(state, status.end_reason, now_ms)
+    if isinstance(state, Paused) and not holds_session(state):
+        return _watched(state, now_ms)
     if status.output_permille > level_of(course.terms.max_intensity, course.levels):
         detail = f"the output {status.output_permille} ‰ was above the person's cap"
         return hard_stop(state, HardStop(StopReason.FAULT, detail), now_ms)
@@ -99,6 +101,17 @@ def status_came(state: Live, status: Status, now_ms: int, *, to_setpoint: bool) 
             return state, ()
         case _:
             return state, ()
+
+
+def _watched(state: Paused, now_ms: int) -> Step:
+    """The device has voided this session; once its lease and fall are over, whatever runs there is
+    somebody else's, and neither a resume nor a stop of ours may touch it."""
+    ours_ms = state.course.terms.lease_ms + LEASE_FALL_MS
+    running = state.course.status.state == DeviceState.RUNNING
+    if running and now_ms - state.since_ms > ours_ms:
+        detail = "another controller drives the device now"
+        return Ended(state.course, StopReason.TAKEN_OVER, detail, output_confirmed=False), ()
+    return state, ()
 
 
 def _void(state: Live, end_reason: int, now_ms: int) -> Step:

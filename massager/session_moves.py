@@ -54,8 +54,11 @@ def hard_stop(state: State, event: HardStop, now_ms: int) -> Step:
 
 
 def soft_stop(state: State, event: SoftStop, now_ms: int) -> Step:
-    if isinstance(state, Stopping | Ended):
-        return state, ()
+    match state:
+        case Stopping() | Ended(output_confirmed=True):
+            return state, ()
+        case Arming(free=False):  # nothing was opened yet, and a STOP would end somebody else's
+            return Ended(state.before, event.reason, event.detail, output_confirmed=False), ()
     return Stopping(_course_of(state), event.reason, event.detail, now_ms), (Stop(),)
 
 
@@ -132,7 +135,7 @@ def paused_tick(state: Paused, now_ms: int) -> Step:
             return Ended(course, StopReason.LINK_LOST, UNREACHABLE, output_confirmed=False), ()
         return state, ()
     if paused_ms >= PAUSE_LIMIT_MS:
-        return soft_stop(state, SoftStop(_PAUSE_ENDS[state.why], "paused for 5 minutes"), now_ms)
+        return _pause_ends(state, now_ms)
     if not holds_session(state):
         return state, (GetStatus(),)
     if paused_ms > PAUSE_FALL_MS + course.terms.lease_ms and course.status.output_permille > 0:
@@ -142,6 +145,14 @@ def paused_tick(state: Paused, now_ms: int) -> Step:
         level = 0
         state = replace(state, fall_from_permille=0)
     return state, (SetLevel(level, course.terms.lease_ms),)
+
+
+def _pause_ends(state: Paused, now_ms: int) -> Step:
+    reason, detail = _PAUSE_ENDS[state.why], "paused for 5 minutes"
+    if holds_session(state):
+        return soft_stop(state, SoftStop(reason, detail), now_ms)
+    off = state.course.status.output_permille == 0  # a STOP could end somebody else's session
+    return Ended(state.course, reason, detail, output_confirmed=off), ()
 
 
 _PAUSE_ENDS: Final = {
