@@ -64,9 +64,9 @@ def serial_ports() -> list[SerialPort]:
 class SerialTransport:
     """Bytes over a serial port, opened again by identity after a loss.
 
-    A path through a link (by-id) and a pty are opened under the same path again. A plain one such
-    as /dev/ttyUSB0 is remembered by its adapter's serial number, where it has one, and found
-    wherever that adapter is now. `list_ports` tells what is there.
+    A path through a link (by-id) and a pty are opened under the same path again: `list_ports`
+    knows neither. A plain one such as /dev/ttyUSB0 is remembered by its adapter's serial number,
+    where it has one, and found wherever that adapter is now.
     """
 
     datagrams = False
@@ -166,7 +166,7 @@ class SerialTransport:
         return carriers[0]
 
     def _remember(self, path: str) -> None:
-        if self._known is not None or not self._target.is_path or Path(path).is_symlink():
+        if self._known is not None or not self._target.is_path:
             return
         for port in self._list_ports():
             if port.path == path and port.serial_number:

@@ -1,4 +1,7 @@
-"""A device, or a serial line, behind a TCP port: a stream of bytes, each write sent at once."""
+"""A device, or a serial line, behind a TCP port: a stream of bytes, each write sent at once.
+
+asyncio sets TCP_NODELAY on every connection.
+"""
 
 import asyncio
 import contextlib
@@ -72,7 +75,6 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.pause_reading()
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def start(self, receiver: Receiver) -> None:
         """Deliver from now on: what came, and what became of the connection, waits for it."""

@@ -1,7 +1,11 @@
-"""A receiver that keeps what it is told, and waits for it."""
+"""A receiver that keeps what it is told, and waits for it; and a look at a transport's socket."""
 
 import asyncio
+import contextlib
+import os
+import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from massager.errors import NoDevice
 
@@ -42,3 +46,13 @@ class Recorder:
     async def until_lost(self) -> NoDevice:
         await self.until(lambda: bool(self.losses))
         return self.losses[0]
+
+
+def nodelay_to(port: int) -> bool:
+    """Whether every socket of this process that is connected to `port` has TCP_NODELAY set."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(entry.name))) as probe:
+            if probe.family == socket.AF_INET and probe.getpeername()[1] == port:
+                found.append(probe.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1)
+    return bool(found) and all(found)

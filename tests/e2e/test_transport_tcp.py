@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from massager.transports import open_transport
 from massager.transports.tcp import TcpTransport
 from massager.transports.url import TcpUrl
 from tests.brokers import free_port
-from tests.e2e.recorder import PATIENCE_S, Recorder
+from tests.e2e.recorder import PATIENCE_S, Recorder, nodelay_to
 
 
 class Listener:
@@ -54,6 +55,10 @@ async def connected(transport: TcpTransport, listener: Listener) -> tuple[Record
     recorder = Recorder()
     await transport.open(recorder)
     return recorder, await listener.accept()
+
+
+def _descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 async def read_exactly(peer: socket.socket, size: int) -> bytes:
@@ -134,14 +139,9 @@ async def test_it_may_be_opened_again(transport: TcpTransport, listener: Listene
 async def test_frames_do_not_wait_for_each_other(
     transport: TcpTransport, listener: Listener
 ) -> None:
-    """Without TCP_NODELAY the second one waits up to 40 ms for the answer to the first."""
-    _, peer = await connected(transport, listener)
-    began = time.perf_counter()
-    for _ in range(20):
-        transport.write(b"a" * 20)
-        transport.write(b"b" * 20)
-        await read_exactly(peer, 40)
-    assert time.perf_counter() - began < 0.4
+    """Without TCP_NODELAY the second of two may wait 40 ms for the answer to the first."""
+    await connected(transport, listener)
+    assert nodelay_to(listener.port)
 
 
 async def test_a_peer_that_does_not_read_never_makes_it_wait_and_close_lets_go(
@@ -158,6 +158,21 @@ async def test_a_peer_that_does_not_read_never_makes_it_wait_and_close_lets_go(
     assert transport.unsent_bytes() <= 68
     await transport.close()
     assert time.perf_counter() - began < 3
+
+
+async def test_close_lets_go_of_a_peer_that_takes_nothing(
+    transport: TcpTransport, listener: Listener
+) -> None:
+    before = _descriptors()
+    _, peer = await connected(transport, listener)
+    for _ in range(200):  # more than the system's buffers hold
+        transport.write(b"x" * 100_000, urgent=True)
+    assert transport.unsent_bytes() > 1_000_000
+    began = time.perf_counter()
+    await transport.close()
+    assert time.perf_counter() - began < 0.3
+    assert _descriptors() == before + 1  # the peer's
+    assert peer.fileno() >= 0
 
 
 async def test_a_refused_connection_names_the_port() -> None:
