@@ -106,9 +106,11 @@ def status_came(state: Live, status: Status, now_ms: int, *, to_setpoint: bool) 
 def _watched(state: Paused, now_ms: int) -> Step:
     """The device has voided this session; once its lease and fall are over, whatever runs there is
     somebody else's, and neither a resume nor a stop of ours may touch it."""
-    ours_ms = state.course.terms.lease_ms + LEASE_FALL_MS
+    terms = state.course.terms
+    ours_ms = SETPOINT_FRESH_MS * terms.patience + terms.lease_ms + LEASE_FALL_MS
+    let_go_ms = state.since_ms if state.let_go_ms is None else state.let_go_ms
     running = state.course.status.state == DeviceState.RUNNING
-    if running and now_ms - state.since_ms > ours_ms:
+    if running and now_ms - let_go_ms > ours_ms:
         detail = "another controller drives the device now"
         return Ended(state.course, StopReason.TAKEN_OVER, detail, output_confirmed=False), ()
     return state, ()
@@ -181,9 +183,10 @@ def link_down(state: State, detail: str, now_ms: int) -> Step:
 
 def lose_link(state: Live, _detail: str, now_ms: int) -> Step:
     if isinstance(state, Paused):
-        why = PauseReason.LINK_LOST if holds_session(state) else state.why
+        if holds_session(state):
+            state = replace(state, why=PauseReason.LINK_LOST, let_go_ms=now_ms)
         lost_ms = now_ms if state.link_lost_ms is None else state.link_lost_ms
-        return replace(state, why=why, link_lost_ms=lost_ms), (Identify(),)
+        return replace(state, link_lost_ms=lost_ms), (Identify(),)
     paused, _ = pause(state, PauseReason.LINK_LOST, now_ms)
     assert isinstance(paused, Paused)
     return replace(paused, link_lost_ms=now_ms), (Identify(),)

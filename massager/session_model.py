@@ -168,6 +168,7 @@ class Paused:
     since_ms: int
     fall_from_permille: int
     link_lost_ms: int | None = None  # since when the device cannot be reached
+    let_go_ms: int | None = None  # since when no setpoint renews its lease; None: `since_ms`
 
 
 @dataclass(frozen=True, slots=True)

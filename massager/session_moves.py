@@ -118,7 +118,7 @@ def pause(state: Live, why: PauseReason, now_ms: int) -> Step:
         falls_from = min(state.setpoint_permille, _known_output(course, state.setpoint_permille))
         paused = Paused(course, why, now_ms, falls_from)
     elif isinstance(state, Paused):
-        return replace(state, why=why), ()
+        return replace(state, why=why, let_go_ms=now_ms), ()
     else:
         paused = Paused(state.course, why, now_ms, 0)
     if not holds_session(paused):
