@@ -145,16 +145,47 @@ def test_a_paused_session_ends_by_itself_after_5_minutes() -> None:
     [
         (PauseReason.PERSON, StopReason.PAUSED_TOO_LONG),
         (PauseReason.FEET, StopReason.FEET_REMOVED),
-        (PauseReason.LINK_LOST, StopReason.LINK_LOST),
-        (PauseReason.LEASE_EXPIRED, StopReason.LEASE_EXPIRED),
     ],
 )
 def test_a_pause_that_lasts_too_long_ends_for_the_reason_it_began(
     why: PauseReason, reason: StopReason
 ) -> None:
-    state, _ = step(Paused(OFF, why, NOW - 300_000, 0), Tick(), NOW)
+    state, outputs = step(Paused(OFF, why, NOW - 300_000, 0), Tick(), NOW)
     assert isinstance(state, Stopping)
     assert state.reason is reason
+    assert outputs == (Stop(),)
+
+
+@pytest.mark.parametrize(
+    ("why", "reason"),
+    [
+        (PauseReason.LINK_LOST, StopReason.LINK_LOST),
+        (PauseReason.LEASE_EXPIRED, StopReason.LEASE_EXPIRED),
+    ],
+)
+def test_a_session_that_is_void_ends_without_a_stop_that_could_be_somebody_else_s(
+    why: PauseReason, reason: StopReason
+) -> None:
+    state, outputs = step(Paused(OFF, why, NOW - 300_000, 0), Tick(), NOW)
+    assert isinstance(state, Ended)
+    assert state.reason is reason
+    assert outputs == ()
+
+
+@pytest.mark.parametrize("why", [PauseReason.LINK_LOST, PauseReason.LEASE_EXPIRED])
+def test_a_session_that_is_void_neither_stops_nor_caps_what_another_controller_runs(
+    why: PauseReason,
+) -> None:
+    """2.5 s after the pause began its own lease and fall are over."""
+    theirs = replace(OFF.status, state=2, output_permille=1000)
+    state: State = Paused(OFF, why, NOW - 2_500, 0)
+    state, outputs = step(state, Answered(GetStatus(), theirs), NOW)
+    assert isinstance(state, Paused)
+    assert outputs == ()
+    state, outputs = step(state, Answered(GetStatus(), theirs), NOW + 1)
+    assert isinstance(state, Ended)
+    assert state.reason is StopReason.TAKEN_OVER
+    assert outputs == ()
 
 
 def test_a_motor_that_does_not_fall_in_a_pause_gets_an_emergency_stop() -> None:
