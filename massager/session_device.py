@@ -6,6 +6,7 @@ Anything unexpected moves toward off; an event is only a hint to look, because i
 from dataclasses import replace
 from typing import Final
 
+from firmware_protocol.limits import SETPOINT_FRESH_MS
 from firmware_protocol.messages import (
     EmergencyStop,
     EndReason,
