@@ -140,7 +140,8 @@ class PortDevice:
         return self._rows
 
     def set_feet(self, on: bool) -> None:
-        self._command({"feet": on})
+        if self._port.config.feet_sensor:  # it refuses to lift what it does not have
+            self._command({"feet": on})
 
     def press_button(self) -> None:
         self._command({"button": "press"})
