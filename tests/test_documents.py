@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from massager.cli.parser import COMMANDS, full_parser
+from simulator import cli as simulator_cli
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("massager", "firmware_protocol", "simulator")
@@ -211,6 +212,13 @@ def _parse(words: list[str]) -> None:
             full_parser().parse_args(words)
     else:
         full_parser().parse_args(words)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_every_command_line_of_the_simulator_is_understood(document: Path) -> None:
+    for words in _commands(_text(document), "massager-simulator"):
+        if not _SYNOPSIS.search(" ".join(word for word in words if "{" not in word)):
+            simulator_cli._parser().parse_args(words)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
