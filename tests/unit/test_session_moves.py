@@ -16,6 +16,7 @@ from massager.session_model import (
     HardStop,
     Identify,
     Input,
+    LinkDown,
     Pause,
     Paused,
     PauseReason,
@@ -176,9 +177,9 @@ def test_a_session_that_is_void_ends_without_a_stop_that_could_be_somebody_else_
 def test_a_session_that_is_void_neither_stops_nor_caps_what_another_controller_runs(
     why: PauseReason,
 ) -> None:
-    """2.5 s after the pause began its own lease and fall are over."""
+    """3 s after it was let go its last setpoint's repeats, lease and fall are over."""
     theirs = replace(OFF.status, state=2, output_permille=1000)
-    state: State = Paused(OFF, why, NOW - 2_500, 0)
+    state: State = Paused(OFF, why, NOW - 3_000, 0)
     state, outputs = step(state, Answered(GetStatus(), theirs), NOW)
     assert isinstance(state, Paused)
     assert outputs == ()
@@ -186,6 +187,17 @@ def test_a_session_that_is_void_neither_stops_nor_caps_what_another_controller_r
     assert isinstance(state, Ended)
     assert state.reason is StopReason.TAKEN_OVER
     assert outputs == ()
+
+
+def test_its_own_session_is_not_taken_for_another_s_after_a_pause_and_a_moment_without_link() -> (
+    None
+):
+    state, _ = step(STATES["paused, at rest"], LinkDown("unplugged"), NOW)
+    state, _ = step(state, Answered(GetStatus(), STATUS_OFF), NOW + 3_000)
+    assert isinstance(state, Paused)
+    assert state.why is PauseReason.LINK_LOST
+    state, _ = step(state, Answered(GetStatus(), STATUS_OFF), NOW + 3_001)
+    assert isinstance(state, Ended)
 
 
 def test_a_motor_that_does_not_fall_in_a_pause_gets_an_emergency_stop() -> None:
