@@ -32,6 +32,7 @@ from massager.session_device import (
     event_came,
     found_again,
     is_silent,
+    latched_fault,
     link_down,
     link_up,
     lose_link,
@@ -184,9 +185,12 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
     status = event.reply
     course = None if state.course is None else state.course.heard(status, now_ms)
     taken = isinstance(event.command, Stop | EmergencyStop) or state.acknowledged
-    state = replace(state, course=course, acknowledged=taken)
+    reason, detail = state.reason, state.detail
+    if reason is StopReason.FAULT and not state.emergency:
+        reason, detail = latched_fault(status) or (reason, detail)
+    state = replace(state, course=course, reason=reason, detail=detail, acknowledged=taken)
     if taken and status.output_permille == 0:
-        return Ended(course, state.reason, state.detail, output_confirmed=True), ()
+        return Ended(course, reason, detail, output_confirmed=True), ()
     return state, ()
 
 

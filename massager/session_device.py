@@ -120,10 +120,9 @@ def _watched(state: Paused, now_ms: int) -> Step:
 def _void(state: Live, end_reason: int, now_ms: int) -> Step:
     """The device says that this session is over, and why."""
     course = state.course
-    if course.status.state == DeviceState.LATCHED:
-        for fault, reason, detail in _FAULTS:
-            if course.status.faults & fault:
-                return _ended_by_device(course, reason, detail, now_ms)
+    latched = latched_fault(course.status)
+    if latched is not None:
+        return _ended_by_device(course, *latched, now_ms)
     if end_reason in (EndReason.LEASE_EXPIRED, EndReason.NONE):
         if isinstance(state, Paused) and not holds_session(state):
             return state, () if state.link_lost_ms is None else (GetStatus(),)
@@ -134,6 +133,15 @@ def _void(state: Live, end_reason: int, now_ms: int) -> Step:
         return pause(state, PauseReason.LEASE_EXPIRED, now_ms)
     reason, detail = _ENDED_BY_DEVICE.get(end_reason, _ENDED_BY_DEVICE[EndReason.FAULT])
     return _ended_by_device(course, reason, detail, now_ms)
+
+
+def latched_fault(status: Status) -> tuple[StopReason, str] | None:
+    """What is latched, worst for the person first; None where nothing known is."""
+    if status.state == DeviceState.LATCHED:
+        for fault, reason, detail in _FAULTS:
+            if status.faults & fault:
+                return reason, detail
+    return None
 
 
 def _ended_by_device(course: Course, reason: StopReason, detail: str, now_ms: int) -> Step:
