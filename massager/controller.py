@@ -122,12 +122,12 @@ class Controller:
 
     async def close(self) -> None:
         """Let go of the device. The motor is not told anything: `request` a stop first."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._set_timer(None)
         if self._reopening is not None:
             self._reopening.cancel()
             await asyncio.gather(self._reopening, return_exceptions=True)
         await self._transport.close()
+        self._set_timer(None)  # what arrived meanwhile may have set it again
 
     # --- for the transport -----------------------------------------------------------------
 
