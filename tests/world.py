@@ -25,7 +25,17 @@ from massager.controller import Controller
 from massager.errors import NoDevice
 from massager.plan import Choice, Shape
 from massager.programs import load_program
-from massager.session_model import Ended, Request, Start, State, Stopping, StopReason, Terms
+from massager.session_model import (
+    Ended,
+    Paused,
+    PauseReason,
+    Request,
+    Start,
+    State,
+    Stopping,
+    StopReason,
+    Terms,
+)
 from massager.snapshot import Snapshot
 from massager.transports.memory import MemoryTransport
 from simulator.device import DeviceConfig, TraceRow
@@ -167,6 +177,25 @@ class World:
     def seen(self) -> Snapshot:
         """What a person sees."""
         return self.controller.snapshot()
+
+    def is_in(self, *states: type[Any]) -> bool:
+        """Whether the session is in one of these states."""
+        return isinstance(self.state, states)
+
+    @property
+    def link_is_lost(self) -> bool:
+        """Whether the session waits for its link."""
+        return isinstance(self.state, Paused) and self.state.link_lost_ms is not None
+
+    @property
+    def reason(self) -> StopReason | PauseReason | None:
+        """Why it is paused, stopping or ended."""
+        match self.state:
+            case Paused(why=why):
+                return why
+            case Stopping(reason=reason) | Ended(reason=reason):
+                return reason
+        return None
 
     def request(self, request: Request) -> str | None:
         answer = self.controller.request(request)
