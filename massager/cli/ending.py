@@ -38,37 +38,39 @@ UNKNOWN: Final = (
 )
 NOTHING_MOVED: Final = "Nothing was sent that moves the motor."
 
-_LATCHED: Final = "It stays latched in the device: clear it with `massager clear`"
-_SENTENCES: Final = {
-    StopReason.COMPLETED: "The session is complete.",
-    StopReason.REQUESTED: "The session was stopped.",
-    StopReason.EMERGENCY: f"Emergency stop. {_LATCHED} once all is well.",
-    StopReason.FEET_REMOVED: "The session ended because the feet stayed away for 5 minutes.",
-    StopReason.NO_FEET: "The session never began: no feet came onto the sensor.",
-    StopReason.PAUSED_TOO_LONG: "The session ended because the pause lasted 5 minutes.",
-    StopReason.LEASE_EXPIRED: "The session ended: the device heard nothing for too long and "
-    "stopped by itself.",
-    StopReason.LINK_LOST: "The session ended because the link to the device was lost. "
-    "Look after the cable or the network.",
-    StopReason.OVERHEATED: f"The session ended because the motor is too hot. {_LATCHED} "
-    "when it has cooled down.",
-    StopReason.STALLED: "The session ended because the motor does not turn. Take away what "
-    f"blocks it. {_LATCHED}.",
-    StopReason.RUN_LIMIT: "The session ended at the device's own limit for one run. "
-    "It rests for a minute.",
-    StopReason.SITTING_LIMIT: "The session ended softly at the limit of 13 minutes for one "
-    "sitting. Rest for 10 minutes.",
-    StopReason.HOST_SUSPENDED: "The session ended because this computer was suspended.",
-    StopReason.HOST_STALLED: "The session ended because this computer was too slow to keep time.",
-    StopReason.DEVICE_RESTARTED: "The session ended because the device restarted. "
-    "Look after its power supply.",
-    StopReason.TAKEN_OVER: "The session ended because another controller took the device.",
-    StopReason.SHUTDOWN: "The session was stopped because this program had to end.",
-    StopReason.FAULT: "The session ended because of a fault.",
-    StopReason.REFUSED: "The session was refused.",
-    StopReason.NO_HANDSHAKE: "No massager was reached.",
-    StopReason.WRONG_DEVICE: "This is not the device that may be driven.",
+_LATCHED: Final = "It stays latched in the device until `massager clear`."
+# What happened, with room for the detail behind it; and what to do.
+_WORDS: Final = {
+    StopReason.COMPLETED: ("The session is complete", ""),
+    StopReason.REQUESTED: ("The session was stopped", ""),
+    StopReason.EMERGENCY: ("Emergency stop", _LATCHED),
+    StopReason.FEET_REMOVED: ("The session ended because the feet stayed away", ""),
+    StopReason.NO_FEET: ("The session did not begin", ""),
+    StopReason.PAUSED_TOO_LONG: ("The session ended because of the long pause", ""),
+    StopReason.LEASE_EXPIRED: ("The device stopped by itself because it heard nothing", ""),
+    StopReason.LINK_LOST: ("The link to the device was lost", "Check the cable or the network."),
+    StopReason.OVERHEATED: ("The session ended", _LATCHED),
+    StopReason.STALLED: ("The session ended", _LATCHED),
+    StopReason.RUN_LIMIT: ("The device ended the session", "It rests for a minute."),
+    StopReason.SITTING_LIMIT: (
+        "The session ended softly at the limit of 13 minutes for one sitting",
+        "Rest for 10 minutes.",
+    ),
+    StopReason.HOST_SUSPENDED: ("The session ended for safety", ""),
+    StopReason.HOST_STALLED: ("The session ended for safety", "Close what keeps it busy."),
+    StopReason.DEVICE_RESTARTED: ("The session ended", "Check the device's power supply."),
+    StopReason.TAKEN_OVER: ("The session ended", ""),
+    StopReason.SHUTDOWN: ("The session was stopped because this program had to end", ""),
+    StopReason.FAULT: ("The session ended because of a fault", ""),
+    StopReason.REFUSED: ("The session was refused", ""),
+    StopReason.NO_HANDSHAKE: ("No massager was reached", ""),
+    StopReason.WRONG_DEVICE: ("This is not the device that may be driven", ""),
 }
+_NEEDS_MORE: Final = (
+    "The session ended",
+    "The session ended for safety",
+    "The session did not begin",
+)
 
 
 def exit_code_of(ended: Snapshot) -> ExitCode:
@@ -81,21 +83,23 @@ def exit_code_of(ended: Snapshot) -> ExitCode:
 
 def closing_lines(ended: Snapshot) -> list[str]:
     """Why it ended and what to do; what is known of the motor now; how long it ran."""
-    reason = StopReason(ended.reason or "")
-    sentence = _with_detail(_SENTENCES[reason], (ended.detail or "").rstrip("."))
-    lines = [sentence, motor_line(ended)]
+    lines = [_why(ended), motor_line(ended)]
     if ended.motor_on_ms:
         ran = clock(ended.motor_on_ms / 1000)
         lines.append(f"It ran for {ran}, at {ended.highest_output_permille} ‰ at most.")
     return lines
 
 
-def _with_detail(sentence: str, detail: str) -> str:
-    if not detail:
-        return sentence
-    if sentence.count(". "):  # more than one sentence: the detail belongs to the first
-        return sentence.replace(". ", f" ({detail}). ", 1)
-    return f"{sentence[:-1]}: {detail}."
+def _why(ended: Snapshot) -> str:
+    reason = StopReason(ended.reason or "")
+    what, advice = _WORDS[reason]
+    if ended.detail:
+        what = f"{what}: {ended.detail.rstrip('.')}"
+    elif what in _NEEDS_MORE:
+        what = f"{what}: {reason}"
+    if advice == _LATCHED and not ended.output_confirmed:
+        advice = ""  # nobody knows
+    return f"{what}. {advice}".rstrip()
 
 
 def motor_line(ended: Snapshot) -> str:

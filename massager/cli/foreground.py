@@ -134,9 +134,9 @@ class Foreground:
 
     def _finish(self) -> ExitCode:
         ended = self.snapshot()
-        if not isinstance(self.state, Ended):
-            state = Ended(None, StopReason.EMERGENCY, "left before the device answered", False)
-            ended = snapshot(state, 0)
+        if isinstance(self.state, Stopping):
+            detail = "left before the device answered"
+            ended = snapshot(Ended(self.state.course, StopReason.EMERGENCY, detail, False), 0)
         elif ended.reason == StopReason.NO_HANDSHAKE and self._controller.bad_frames:
             state = Ended(None, StopReason.NO_HANDSHAKE, _GARBAGE, False)
             ended = snapshot(state, 0)
