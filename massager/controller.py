@@ -105,7 +105,7 @@ class Controller:
 
         None where it was taken, else why it was refused, in words.
         """
-        self._notice_suspend()
+        self._notice_lost_time()
         refusal = self._feed(request)
         self._pump()
         return refusal
@@ -133,14 +133,14 @@ class Controller:
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the device."""
-        self._notice_suspend()
+        self._notice_lost_time()
         for event in self._link.receive_data(data, self._clock.now_ms()):
             self._feed(event)
         self._pump()
 
     def connection_lost(self, error: NoDevice) -> None:
         """The transport is gone; it is opened again while the session can still use it."""
-        self._notice_suspend()
+        self._notice_lost_time()
         self._link.reset()
         self._feed(LinkDown(str(error)))
         self._pump()
@@ -224,7 +224,7 @@ class Controller:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._notice_suspend()
+        self._notice_lost_time()
         now_ms = self._clock.now_ms()
         for event in self._link.tick(now_ms):
             self._feed(event)
@@ -234,21 +234,23 @@ class Controller:
         self._pump()
 
     def _tick(self, due_ms: int, now_ms: int) -> None:
-        late_ms = self._clock.real_ms(now_ms - due_ms)
-        if late_ms > HOST_STALL_MS and self._is_live():
-            detail = f"this computer stood still for {late_ms / 1000:.1f} s"
-            self._feed(SoftStop(StopReason.HOST_STALLED, detail))
         self._feed(Tick())
         period_ms = tick_period_ms(self._state)
         if period_ms is not None:
             missed = (now_ms - due_ms) // period_ms
             self._tick_due_ms = due_ms + (missed + 1) * period_ms
 
-    def _notice_suspend(self) -> None:
-        """Before anything else after a wake-up: no setpoint may follow one."""
+    def _notice_lost_time(self) -> None:
+        """Before anything else after a wake-up: no setpoint may follow one, and what arrived
+        meanwhile is old."""
         if self._clock.was_suspended() and (self._is_live() or isinstance(self._state, Arming)):
             detail = "this computer was suspended"
             self._feed(SoftStop(StopReason.HOST_SUSPENDED, detail))
+        if self._tick_due_ms is not None and self._is_live():
+            late_ms = self._clock.real_ms(self._clock.now_ms() - self._tick_due_ms)
+            if late_ms > HOST_STALL_MS:
+                detail = f"this computer stood still for {late_ms / 1000:.1f} s"
+                self._feed(SoftStop(StopReason.HOST_STALLED, detail))
 
     def _is_live(self) -> bool:
         return isinstance(self._state, Preflight | Running | Paused)
