@@ -691,6 +691,40 @@ def test_after_a_long_standstill_no_setpoint_follows(seconds: float) -> None:
         assert world.check() == []
 
 
+def test_what_arrived_while_the_host_stood_still_moves_nothing_and_is_not_shown() -> None:
+    """Feet came back, and the device says so; but that was half a minute ago."""
+    with World() as world:
+        world.device(fault="delay", ms=20)
+        world.start_and_run(60)
+        world.device(feet=False)
+        world.run(10)
+        world.device(feet=True)
+        before = len(accepted(world, "set_level"))
+        world.freeze(30)
+        assert world.reason is StopReason.HOST_STALLED
+        assert world.check() == []
+        world.run_until_ended(5)
+        world.run(10)
+        assert len(accepted(world, "set_level")) - before <= 1  # on its way before
+        assert world.output == 0
+        assert world.check() == []
+
+
+@pytest.mark.parametrize("wish", [Resume(), SetIntensity(9), Extend(60_000)])
+def test_a_wish_right_after_a_standstill_moves_nothing(wish: Request) -> None:
+    with World() as world:
+        world.start_and_run(60)
+
+        async def stand_still_then_wish() -> str | None:
+            world.loop.now_ns += 20_000_000_000
+            return world.controller.request(wish)
+
+        assert world.await_(stand_still_then_wish()) == "no session is running"
+        world.run_until_ended(5)
+        assert world.reason is StopReason.HOST_STALLED
+        assert world.check() == []
+
+
 def test_a_host_that_was_suspended_stops_before_anything_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
