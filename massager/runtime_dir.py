@@ -41,6 +41,11 @@ class Owner(NamedTuple):
         text = " ".join(words).strip()
         return text if text and text.isprintable() else None
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it took its socket away, as a controller does once its session has ended."""
+        return not os.path.exists(self.socket_path)
+
     def forget(self) -> None:
         """Remove what a dead owner has left."""
         for path in (self.socket_path, self.socket_path.removesuffix(".sock") + ".device"):

@@ -72,6 +72,9 @@ class _Stops:
         for owner, reply in self._conversation.answers(until_s):
             if reply is not None:
                 self._answered(owner, reply)
+            elif owner not in self._off and owner.has_left:
+                self._off[owner] = True
+                _say(f"Process {owner.pid} had just ended its session by itself.")
             if len(self._off) == len(self._conversation.owners):
                 return
 

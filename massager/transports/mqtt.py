@@ -91,7 +91,12 @@ class _Inbox(asyncio.Queue[aiomqtt.Message]):
 
 
 class _Client(aiomqtt.Client):
-    """aiomqtt's client, which otherwise may watch a descriptor that was just closed."""
+    """aiomqtt's client, which otherwise may watch a descriptor that was just closed, and trips
+    over the end of a connection that was given up before it was one."""
+
+    def _on_disconnect(self, *args: Any, **kwargs: Any) -> None:
+        if not self._connected.cancelled():
+            super()._on_disconnect(*args, **kwargs)
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
         # Called by paho, also from the thread that connects.

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -470,3 +471,23 @@ def test_a_reader_that_does_not_read_does_not_hold_up_the_session(tmp_path: Path
         session.wait()
         os.close(read)
         os.close(write)
+
+
+def test_a_session_that_ends_while_it_is_asked_is_not_called_hung(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o700)
+    path = folder / f"{os.getpid()}.sock"
+    with socket.socket(socket.AF_UNIX) as owner:
+        owner.bind(str(path))
+        owner.listen()
+        with subprocess.Popen(
+            [*COMMAND, "stop"], env=environment_in(tmp_path), stdout=subprocess.PIPE
+        ) as stop:
+            asking, _ = owner.accept()
+            path.unlink()
+            asking.close()
+            assert stop.stdout is not None
+            said = stop.stdout.read().decode()
+
+    assert stop.returncode == 0
+    assert said == f"Process {os.getpid()} had just ended its session by itself.\n"
