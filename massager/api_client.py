@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from massager.runtime_dir import Owner, owners
@@ -40,7 +41,6 @@ class Conversation:
             connection.setblocking(False)
             try:
                 connection.connect(owner.socket_path)
-                connection.sendall(line)
             except (ConnectionRefusedError, FileNotFoundError):
                 connection.close()
                 owner.forget()
@@ -48,6 +48,8 @@ class Conversation:
             except OSError:  # its backlog is full: it hangs
                 connection.close()
             else:
+                with suppress(OSError):  # it has just hung up, which reading will tell
+                    connection.sendall(line)
                 self._open[connection] = (owner, bytearray())
             self.owners.append(owner)
 
@@ -82,7 +84,12 @@ class Conversation:
         while (end := buffer.find(b"\n")) >= 0:
             line = bytes(buffer[:end])
             del buffer[: end + 1]
-            yield Answer(owner, json.loads(line))
+            try:
+                reply = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(reply, dict):
+                yield Answer(owner, reply)
 
 
 def ask(asked: list[Owner], request: Mapping[str, object], wait_s: float) -> dict[Owner, Reply]:
