@@ -77,6 +77,24 @@ def _serve_sessions(fds: Sequence[int]) -> None:
                 os.write(key.fd, _canned(raw, frames))
 
 
+async def _serve_modbus(fd: int) -> None:
+    """pymodbus' own server at the other end; the port it asks pyserial for is the descriptor."""
+    import serial
+    from pymodbus.server import StartAsyncSerialServer
+    from pymodbus.simulator import DataType, SimData, SimDevice
+
+    class Descriptor(serial.Serial):
+        def open(self) -> None:
+            self.fd = fd
+            self.is_open = True
+            self.pipe_abort_read_r, self.pipe_abort_read_w = os.pipe()
+            self.pipe_abort_write_r, self.pipe_abort_write_w = os.pipe()
+
+    serial.serial_for_url = lambda url, exclusive, **settings: Descriptor(url, **settings)
+    registers = SimData(0, values=7, count=100, datatype=DataType.REGISTERS)
+    await StartAsyncSerialServer(SimDevice(1, [registers]), port="descriptor", baudrate=57600)
+
+
 async def _serve_mqtt(port: int) -> None:
     """`echo/down` comes back on `echo/up`; link frames of the device `bench` get their STATUS."""
     import aiomqtt
@@ -103,6 +121,8 @@ def _main() -> None:
             _serve_setpoints(int(rest[0]))
         elif kind == "sessions":
             _serve_sessions([int(fd) for fd in rest])
+        elif kind == "modbus":
+            asyncio.run(_serve_modbus(int(rest[0])))
         elif kind == "mqtt":
             asyncio.run(_serve_mqtt(int(rest[0])))
         elif kind == "busy":
