@@ -72,6 +72,7 @@ class Controller:
         self._tick_due_ms: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ms = -1
+        self._is_lost = False
         self._reopening: asyncio.Task[None] | None = None
         self._waiting: list[asyncio.Future[None]] = []  # for a change
         self._end: asyncio.Future[Ended] = self._loop.create_future()
@@ -108,6 +109,7 @@ class Controller:
         self._notice_lost_time()
         refusal = self._feed(request)
         self._pump()
+        self._find_again()
         return refusal
 
     async def changed(self) -> None:
@@ -141,11 +143,11 @@ class Controller:
     def connection_lost(self, error: NoDevice) -> None:
         """The transport is gone; it is opened again while the session can still use it."""
         self._notice_lost_time()
+        self._is_lost = True
         self._link.reset()
         self._feed(LinkDown(str(error)))
         self._pump()
-        if self._wants_link() and self._reopening is None:
-            self._reopening = self._loop.create_task(self._reopen())
+        self._find_again()
 
     # --- inside ---------------------------------------------------------------------------
 
@@ -172,8 +174,11 @@ class Controller:
         for change in waiting:
             if not change.done():
                 change.set_result(None)
-        if isinstance(self._state, Ended) and not self._end.done():
-            self._end.set_result(self._state)
+        if isinstance(self._state, Ended):
+            if not self._end.done():
+                self._end.set_result(self._state)
+        elif self._end.done():  # a stop after an unconfirmed end: another one will come
+            self._end = self._loop.create_future()
 
     def _perform(self, outputs: tuple[Output, ...]) -> str | None:
         refusal = None
@@ -260,6 +265,10 @@ class Controller:
             return self._state.link_lost_ms is not None
         return isinstance(self._state, Stopping)
 
+    def _find_again(self) -> None:
+        if self._is_lost and self._wants_link() and self._reopening is None:
+            self._reopening = self._loop.create_task(self._reopen())
+
     async def _reopen(self) -> None:
         try:
             while self._wants_link():
@@ -268,6 +277,7 @@ class Controller:
                 except NoDevice:
                     await asyncio.sleep(LINK_RETRY_MS / 1000)
                     continue
+                self._is_lost = False
                 self._feed(LinkUp())
                 self._pump()
                 return
