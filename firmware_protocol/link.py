@@ -12,7 +12,6 @@ SPEC.md, sections 10 and 12. The link knows no session rules: whoever owns it sa
 """
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
@@ -66,6 +65,16 @@ _ANSWER: Final[dict[type[Command], type[Reply]]] = {
     EmergencyStop: Status,
     Clear: Status,
     GetStatus: Status,
+}
+_STOPS: Final = frozenset({Stop, EmergencyStop})
+_FIRST_WAIT_MS: Final[dict[type[Command], int]] = {
+    Hello: HELLO_REPEAT_MS,
+    GetLimits: COMMAND_RETRY_MS[0],
+    SetLevel: COMMAND_TIMEOUT_MS,
+    Stop: STOP_BURST_GAP_MS,
+    EmergencyStop: STOP_BURST_GAP_MS,
+    Clear: COMMAND_RETRY_MS[0],
+    GetStatus: COMMAND_RETRY_MS[0],
 }
 
 
@@ -242,11 +251,11 @@ class Link:
         self._sequence = self._sequence % SEQUENCE_MAX + 1
         token = NO_TOKEN if isinstance(command, Hello) else self.token
         wire = self._framing.encode(encode(command, self._sequence, token))
-        wait_ms = _first_wait_ms(command) * self._patience
+        wait_ms = _FIRST_WAIT_MS[type(command)] * self._patience
         self._in_flight = _InFlight(
             command, self._sequence, token, wire, 1, now_ms + wait_ms, fresh_until_ms
         )
-        self._outgoing.append(Outgoing(wire, isinstance(command, Stop | EmergencyStop)))
+        self._outgoing.append(Outgoing(wire, type(command) in _STOPS))
 
     def _again(self, waiting: _InFlight, now_ms: int) -> bool:
         """Send `waiting` again, or let it go. True where it was given up."""
@@ -272,8 +281,7 @@ class Link:
     def _repeat(self, waiting: _InFlight, now_ms: int, wait_ms: int) -> bool:
         again_at_ms = now_ms + wait_ms * self._patience
         self._in_flight = waiting._replace(sent=waiting.sent + 1, again_at_ms=again_at_ms)
-        urgent = isinstance(waiting.command, Stop | EmergencyStop)
-        self._outgoing.append(Outgoing(waiting.wire, urgent))
+        self._outgoing.append(Outgoing(waiting.wire, type(waiting.command) in _STOPS))
         return False
 
     def _replace_setpoint(self, waiting: _InFlight, command: SetLevel, now_ms: int) -> bool:
@@ -301,16 +309,11 @@ class Link:
         return self._match(message, sequence, token)
 
     def _match(self, message: Message, sequence: int, token: int) -> LinkEvent | None:
-        for waiting in self._waiting():
-            if _answers(message, sequence, token, waiting):
+        for waiting in (self._in_flight, *self._late):
+            if waiting is not None and _answers(message, sequence, token, waiting):
                 self._settle(waiting, message, token)
                 return Answered(waiting.command, message)  # type: ignore[arg-type]
         return None  # an answer to nobody here: a repeat, or another host's
-
-    def _waiting(self) -> Iterator[_InFlight]:
-        if self._in_flight is not None:
-            yield self._in_flight
-        yield from self._late
 
     def _settle(self, waiting: _InFlight, message: Message, token: int) -> None:
         if waiting is self._in_flight:
@@ -331,18 +334,6 @@ class Link:
 
 def _void(message: Message) -> bool:
     return isinstance(message, Nak) and message.reason == Reason.SESSION
-
-
-def _first_wait_ms(command: Command) -> int:
-    match command:
-        case Stop() | EmergencyStop():
-            return STOP_BURST_GAP_MS
-        case Hello():
-            return HELLO_REPEAT_MS
-        case SetLevel():
-            return COMMAND_TIMEOUT_MS
-        case _:
-            return COMMAND_RETRY_MS[0]
 
 
 def _answers(message: Message, sequence: int, token: int, waiting: _InFlight) -> bool:
