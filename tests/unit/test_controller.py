@@ -456,6 +456,26 @@ def test_a_stop_while_the_cable_is_out_is_delivered_when_it_is_back() -> None:
             assert world.check() == []
 
 
+@pytest.mark.parametrize("stop", [SoftStop(), HardStop()])
+def test_a_stop_after_the_link_was_lost_for_good_opens_it_again_and_is_confirmed(
+    stop: SoftStop | HardStop,
+) -> None:
+    with World() as world:
+        world.start_and_run(60)
+        world.device(fault="unplug", ms=20_000)
+        assert not world.run_until_ended(12).output_confirmed
+        world.run(5)
+        assert world.request(stop) is None
+        assert world.is_in(Stopping)
+        ended = world.run_until_ended(8)
+        assert not ended.output_confirmed  # 5 s later the cable is still out
+        world.run(5)
+        assert world.request(stop) is None
+        ended = world.run_until_ended(3)
+        assert ended.output_confirmed
+        assert world.check() == []
+
+
 def test_a_silent_line_is_noticed_after_the_lease_and_the_output_is_unknown_after_3_s() -> None:
     with World() as world:
         world.start_and_run(60)
@@ -894,6 +914,31 @@ async def test_what_arrives_while_it_closes_sets_no_timer() -> None:
     assert isinstance(controller.state, Stopping)
     assert controller.state.acknowledged
     assert timers_of(controller) == []
+
+
+def test_a_setpoint_of_a_session_that_the_device_has_just_voided_is_not_sent() -> None:
+    """Late answers in one read: the first lets it go on, the second says that it is over."""
+    with World() as world:
+        world.start_and_run(60)
+        world.device(fault="delay", ms=300)
+        world.run(2)
+        world.device(fault="silent_reboot")
+        for _ in range(40):
+            world.request(SetIntensity(5))
+            world.request(SetIntensity(6))
+            world.run(0.02)
+        ended = world.run_until_ended(5)
+        assert ended.reason is StopReason.DEVICE_RESTARTED
+        assert world.check() == []
+
+
+def test_damaged_frames_are_counted() -> None:
+    with World() as world:
+        world.start_and_run(10)
+        assert world.controller.bad_frames == 0
+        world.device(fault="corrupt", rate=1, direction="up")
+        world.run(1)
+        assert world.controller.bad_frames >= 4
 
 
 async def test_a_start_before_anything_was_opened_ends_by_itself() -> None:
