@@ -117,7 +117,7 @@ class MemoryTransport:
         self._receiver = None
 
     def command(self, request: object) -> dict[str, Any]:
-        """Change the device from the inside, e.g. `{"feet": "off"}`; its answer."""
+        """Change the device from the inside, e.g. `{"feet": False}`; its answer."""
         answer = self._port.command(request, self._clock_ms())
         self._advance_soon()
         return answer
