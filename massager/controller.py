@@ -106,7 +106,7 @@ class Controller:
 
         None where it was taken, else why it was refused, in words.
         """
-        self._notice_lost_time()
+        self._has_lost_time()
         refusal = self._feed(request)
         self._pump()
         self._find_again()
@@ -135,14 +135,14 @@ class Controller:
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the device."""
-        self._notice_lost_time()
-        for event in self._link.receive_data(data, self._clock.now_ms()):
-            self._feed(event)
+        if not self._has_lost_time():
+            for event in self._link.receive_data(data, self._clock.now_ms()):
+                self._feed(event)
         self._pump()
 
     def connection_lost(self, error: NoDevice) -> None:
         """The transport is gone; it is opened again while the session can still use it."""
-        self._notice_lost_time()
+        self._has_lost_time()
         self._is_lost = True
         self._link.reset()
         self._feed(LinkDown(str(error)))
@@ -229,7 +229,7 @@ class Controller:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._notice_lost_time()
+        self._has_lost_time()
         now_ms = self._clock.now_ms()
         for event in self._link.tick(now_ms):
             self._feed(event)
@@ -245,17 +245,21 @@ class Controller:
             missed = (now_ms - due_ms) // period_ms
             self._tick_due_ms = due_ms + (missed + 1) * period_ms
 
-    def _notice_lost_time(self) -> None:
-        """Before anything else after a wake-up: no setpoint may follow one, and what arrived
-        meanwhile is old."""
-        if self._clock.was_suspended() and (self._is_live() or isinstance(self._state, Arming)):
-            detail = "this computer was suspended"
-            self._feed(SoftStop(StopReason.HOST_SUSPENDED, detail))
-        if self._tick_due_ms is not None and self._is_live():
-            late_ms = self._clock.real_ms(self._clock.now_ms() - self._tick_due_ms)
-            if late_ms > HOST_STALL_MS:
-                detail = f"this computer stood still for {late_ms / 1000:.1f} s"
-                self._feed(SoftStop(StopReason.HOST_STALLED, detail))
+    def _has_lost_time(self) -> bool:
+        """Whether this computer slept or stood still until now. Asked before anything else: no
+        setpoint may follow, and what arrived meanwhile is too old to tell anything."""
+        if self._clock.was_suspended():
+            if self._is_live() or isinstance(self._state, Arming):
+                detail = "this computer was suspended"
+                self._feed(SoftStop(StopReason.HOST_SUSPENDED, detail))
+            return True
+        if self._tick_due_ms is None:
+            return False
+        late_ms = self._clock.real_ms(self._clock.now_ms() - self._tick_due_ms)
+        if late_ms > HOST_STALL_MS and self._is_live():
+            detail = f"this computer stood still for {late_ms / 1000:.1f} s"
+            self._feed(SoftStop(StopReason.HOST_STALLED, detail))
+        return late_ms > HOST_STALL_MS
 
     def _is_live(self) -> bool:
         return isinstance(self._state, Preflight | Running | Paused)
