@@ -28,7 +28,8 @@ test: $(STAMP) ## all tests
 	@$(BIN)/python -m pytest
 
 lint: $(STAMP) ## ruff
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 
 types: $(STAMP) ## mypy, strict
 	@$(BIN)/mypy
@@ -37,6 +38,13 @@ check: lint types test ## lint, types and tests
 
 bench: $(STAMP) ## measure, beside the peers, and write benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run
+
+fuzz: $(STAMP) ## codec fuzzing for as long as it takes: FRAMES=50000000 by default
+	@$(BIN)/python -m tests.campaigns.fuzz_codec --frames $(or $(FRAMES),50000000)
+
+soak: $(STAMP) ## the long forms: random sessions, the safety machine, kills of real processes
+	@$(BIN)/python -m tests.campaigns.random_sessions --seeds $(or $(SEEDS),20000)
+	@SOAK=100 KILLS=500 $(BIN)/python -m pytest --timeout 0 tests/property tests/e2e/test_killed_controller.py
 
 lock: ## write requirements-dev.txt anew from pyproject.toml
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
