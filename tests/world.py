@@ -94,7 +94,6 @@ class World:
         self._nonce = 1000 * seed
         self.line_delay_ms = 0
         self.intruded = False
-        self._stood_still = (-1, 0)
         self.controller = self.await_(self._new_controller())
 
     def __enter__(self) -> Self:
@@ -132,7 +131,6 @@ class World:
             self.loop.now_ns += round(seconds * 1_000_000_000)
 
         self.await_(stand_still())
-        self._stood_still = (self.now_ms, round(seconds * 1000 * self.config.speed))
         self.run(0)
 
     @property
@@ -276,9 +274,6 @@ class World:
         if shown is None or (isinstance(state, Ended) and state.output_confirmed):
             return lies
         oldest_ms = self.now_ms - 3_000 * self.terms.patience - 2 * self.line_delay_ms - 1
-        at_ms, for_ms = self._stood_still
-        if isinstance(state, Stopping) and at_ms >= oldest_ms:
-            oldest_ms -= for_ms  # the answer to a stop is believed however long it lay unread
         for row in reversed(self.rows):
             if row.output == shown:
                 return lies

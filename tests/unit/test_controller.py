@@ -730,6 +730,18 @@ def test_what_arrived_while_the_host_stood_still_moves_nothing_and_is_not_shown(
         assert world.check() == []
 
 
+def test_an_answer_that_lay_unread_for_half_a_minute_is_not_shown_as_the_present() -> None:
+    with World() as world:
+        world.device(fault="delay", ms=20)
+        world.start_and_run(60)
+        world.request(SoftStop())
+        world.freeze(30)
+        world.device(fault="drop", rate=1)
+        world.run(0.5)
+        assert world.seen.output_permille is None
+        assert world.check() == []
+
+
 @pytest.mark.parametrize("wish", [Resume(), SetIntensity(9), Extend(60_000)])
 def test_a_wish_right_after_a_standstill_moves_nothing(wish: Request) -> None:
     with World() as world:
