@@ -43,22 +43,13 @@ from massager.session_model import (
 from massager.session_moves import (
     Live,
     Step,
+    ended_by_device,
     hard_stop,
     holds_session,
     pause,
     run,
     soft_stop,
 )
-
-# What the device's own reason for ending a session means to the person.
-_ENDED_BY_DEVICE: Final[dict[int, tuple[StopReason, str]]] = {
-    EndReason.STOP: (StopReason.REQUESTED, "stopped at the device or by another controller"),
-    EndReason.EMERGENCY_STOP: (StopReason.EMERGENCY, "emergency stop from elsewhere"),
-    EndReason.TAKEN_OVER: (StopReason.TAKEN_OVER, "another controller opened a session"),
-    EndReason.RUN_LIMIT: (StopReason.RUN_LIMIT, "the device's own limit for one run"),
-    EndReason.FAULT: (StopReason.FAULT, "the device reported a fault"),
-}
-
 
 _FAULTS: Final = (
     (Fault.EMERGENCY_STOP, StopReason.EMERGENCY, "emergency stop"),
@@ -131,8 +122,7 @@ def _void(state: Live, end_reason: int, now_ms: int) -> Step:
                 course, StopReason.DEVICE_RESTARTED, "the device restarted", now_ms
             )
         return pause(state, PauseReason.LEASE_EXPIRED, now_ms)
-    reason, detail = _ENDED_BY_DEVICE.get(end_reason, _ENDED_BY_DEVICE[EndReason.FAULT])
-    return _ended_by_device(course, reason, detail, now_ms)
+    return _ended_by_device(course, *ended_by_device(end_reason), now_ms)
 
 
 def latched_fault(status: Status) -> tuple[StopReason, str] | None:

@@ -25,7 +25,7 @@ from firmware_protocol.messages import State as DeviceState
 from massager.limits import ARMING_MAX_MS
 from massager.plan import Levels, Progress
 from massager.session_model import Arming, Course, Ended, OpenSession, Preflight, StopReason
-from massager.session_moves import Step, run
+from massager.session_moves import Step, ended_by_device, run
 
 IN_USE: Final = (
     "another controller drives the device; stop that session first (`massager stop`, there)"
@@ -120,8 +120,7 @@ def _arming_refused(state: Arming, nak: Nak) -> Step:
         case Reason.RESTING:
             detail = f"the device rests after its longest run; try again in {nak.limit} s"
         case Reason.SESSION:
-            detail = "another controller opened a session"
-            return handshake_ended(state, StopReason.TAKEN_OVER, detail), ()
+            return handshake_ended(state, *ended_by_device(nak.limit)), ()
         case _:
             detail = f"the device refused ({word_of(Reason, nak.reason)})"
     return handshake_ended(state, StopReason.REFUSED, detail), ()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from firmware_protocol.messages import EmergencyStop, GetStatus, SetLevel, Stop
+from firmware_protocol.messages import EmergencyStop, EndReason, GetStatus, SetLevel, Stop
 from massager.limits import (
     LINK_BACK_MS,
     PAUSE_FALL_MS,
@@ -42,6 +42,23 @@ PULL_THE_PLUG: Final = "the motor does not stop: pull the plug"
 UNREACHABLE: Final = (
     "the device cannot be reached; it stops by itself within seconds. If it does not, pull the plug"
 )
+
+
+# What the device's own reason for ending a session means to the person.
+_ENDED_BY_DEVICE: Final[dict[int, tuple[StopReason, str]]] = {
+    EndReason.NONE: (StopReason.DEVICE_RESTARTED, "the device restarted"),
+    EndReason.STOP: (StopReason.REQUESTED, "stopped at the device or by another controller"),
+    EndReason.EMERGENCY_STOP: (StopReason.EMERGENCY, "emergency stop from elsewhere"),
+    EndReason.LEASE_EXPIRED: (StopReason.LEASE_EXPIRED, "the device heard nothing for too long"),
+    EndReason.TAKEN_OVER: (StopReason.TAKEN_OVER, "another controller opened a session"),
+    EndReason.RUN_LIMIT: (StopReason.RUN_LIMIT, "the device's own limit for one run"),
+    EndReason.FAULT: (StopReason.FAULT, "the device reported a fault"),
+}
+
+
+def ended_by_device(end_reason: int) -> tuple[StopReason, str]:
+    """The reason and the sentence; a reason that a later device invented is a fault."""
+    return _ENDED_BY_DEVICE.get(end_reason, _ENDED_BY_DEVICE[EndReason.FAULT])
 
 
 def hard_stop(state: State, event: HardStop, now_ms: int) -> Step:
