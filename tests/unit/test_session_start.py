@@ -276,9 +276,23 @@ def test_a_device_that_is_not_fit_refuses_with_words(reason: int, limit: int, wo
     assert words in detail
 
 
-def test_a_session_that_is_taken_during_the_handshake_is_left_to_its_taker() -> None:
-    state, _ = step(MEASURED, refusal(SET_LEVEL, Reason.SESSION, EndReason.TAKEN_OVER), NOW)
-    assert ended(state)[0] is StopReason.TAKEN_OVER
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (EndReason.TAKEN_OVER, StopReason.TAKEN_OVER),
+        (EndReason.STOP, StopReason.REQUESTED),
+        (EndReason.EMERGENCY_STOP, StopReason.EMERGENCY),
+        (EndReason.LEASE_EXPIRED, StopReason.LEASE_EXPIRED),
+        (EndReason.NONE, StopReason.DEVICE_RESTARTED),
+        (99, StopReason.FAULT),
+    ],
+)
+def test_a_session_that_the_device_ends_during_the_handshake_says_how(
+    end: int, reason: StopReason
+) -> None:
+    state, outputs = step(MEASURED, refusal(SET_LEVEL, Reason.SESSION, end), NOW)
+    assert ended(state)[0] is reason
+    assert outputs == ()
 
 
 def test_a_question_with_the_token_of_an_old_session_is_asked_again_and_no_take_over() -> None:
