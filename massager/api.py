@@ -16,10 +16,10 @@ one JSON object a line, at most 1024 bytes, and gets at least one JSON object a 
     {"ok": false, "error": {"kind": "refused", "message": "no session is running"}}
 
 `owner` is who answers (`Owner`), `session` the fields of `snapshot.Snapshot`. A stop is taken in
-every state, any number of times, and answered twice: with the stage "acknowledged" as soon as the
-device has, and with the stage "ended" once the session has; only "ended" where both came together
-or the device was never reached. The last line of a watch has the stage "ended", too. Everything
-else is answered once, at once, with the stage null.
+every state, any number of times, and answered at each stage: "taken" at once, "acknowledged" as
+soon as the device has, "ended" once the session has; a stage that was passed already is left out.
+The last line of a watch has the stage "ended", too. Everything else is answered once, at once, with
+the stage null.
 
 Requests are read strictly; only a stop is taken whatever else stands in it, so that a newer or a
 careless client can always stop.
@@ -136,7 +136,7 @@ class Done(_Model):
     """The request was done; or news of a stop or a watch."""
 
     ok: Literal[True] = True
-    stage: Literal["acknowledged", "ended"] | None = None
+    stage: Literal["taken", "acknowledged", "ended"] | None = None
     owner: Owner
     session: dict[str, Any]
 

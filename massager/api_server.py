@@ -234,6 +234,8 @@ class _Client(asyncio.BufferedProtocol):
             self._server.session.request(request.event())
             self._stopping, self._acknowledged = True, False
             self.tell()
+            if self._stopping and not self._acknowledged:
+                self._say(self._server.done("taken"))
         elif isinstance(request, StatusRequest):
             self._say(self._server.done())
             self._watching = self._watching or request.watch

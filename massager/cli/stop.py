@@ -50,7 +50,8 @@ class _Stops:
     def __init__(self, conversation: Conversation, now: bool) -> None:
         self._conversation = conversation
         self._word = "Emergency stop" if now else "Stopping"
-        self._taken: set[Owner] = set()
+        self._heard: set[Owner] = set()
+        self._acknowledged: set[Owner] = set()
         self._off: dict[Owner, bool] = {}
 
     def run(self) -> ExitCode:
@@ -58,7 +59,7 @@ class _Stops:
         asked = self._conversation.owners
         began_s = time.monotonic()
         self._listen(began_s + ANSWER_S)
-        if self._taken:
+        if self._heard:
             self._listen(began_s + CONFIRM_S)
         self._conversation.close()
         for owner in asked:
@@ -82,8 +83,9 @@ class _Stops:
         session = reply.get("session")
         if not isinstance(session, dict):  # no answer that this version knows
             return
-        if owner not in self._taken:
-            self._taken.add(owner)
+        self._heard.add(owner)
+        if reply.get("stage") != "taken" and owner not in self._acknowledged:
+            self._acknowledged.add(owner)
             device = session.get("device") or owner.device
             _say(f"{self._word}: {device} (process {owner.pid}).")
         if reply.get("stage") == "ended":
@@ -92,15 +94,17 @@ class _Stops:
             _say(_motor(session, confirmed))
 
     def _complain(self, owner: Owner) -> None:
-        if owner in self._taken:
-            problem = "has stopped, but the device has not confirmed that its motor is off"
+        if owner in self._acknowledged:
+            problem = "has stopped it, but the device has not confirmed that its motor is off"
+        elif owner in self._heard:
+            problem = "goes on sending the stop, but the device does not answer"
         else:
             problem = "does not answer"
+        end = "" if owner in self._heard else f" To end the process: kill -9 {owner.pid}"
         _say(
             f"massager: process {owner.pid} ({owner.command or 'unknown'}), which drives "
-            f"{owner.device or 'an unknown device'}, {problem}. The device stops by itself "
-            "within 2.5 s, because only a living controller keeps it moving. If it still moves, "
-            f"pull the plug. To end the process: kill -9 {owner.pid}",
+            f"{owner.device or 'an unknown device'}, {problem}. The device stops by itself within "
+            f"2.5 s once no setpoint reaches it. If it still moves, pull the plug.{end}",
             sys.stderr,
         )
 

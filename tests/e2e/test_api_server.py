@@ -174,6 +174,7 @@ async def test_a_stop_is_done_at_once_and_answered_when_the_device_has_taken_it_
     client.send(b'{"request": "stop", "now": true}\n')
     await session.was_asked(HardStop())
 
+    assert (await client.answer())["stage"] == "taken"
     session.become(Stopping(None, StopReason.EMERGENCY, "", 0, acknowledged=True))
     assert (await client.answer())["stage"] == "acknowledged"
     session.become(Ended(None, StopReason.EMERGENCY, "", output_confirmed=True))
@@ -203,6 +204,7 @@ async def test_whoever_waits_for_the_end_hears_of_it_when_the_server_closes(
     stopping.send(b'{"request": "stop"}\n')
     await session.was_asked(SoftStop())
     await watching.answer()
+    assert (await stopping.answer())["stage"] == "taken"
     session.state = Ended(None, StopReason.REQUESTED, "", output_confirmed=True)
 
     await server.close()

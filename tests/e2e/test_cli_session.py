@@ -473,6 +473,23 @@ def test_a_reader_that_does_not_read_does_not_hold_up_the_session(tmp_path: Path
         os.close(write)
 
 
+def test_an_owner_that_cannot_reach_its_device_is_not_called_hung(
+    tmp_path: Path, start_simulator: StartSimulator
+) -> None:
+    simulator = start_simulator("--tcp", "127.0.0.1:0")
+    with Running(tmp_path, "start", "--device", simulator.url) as session:
+        wait_until(lambda: simulator.trace()[-1]["output"] > 0, "the motor turns")
+        simulator.tell(fault="drop", rate=1.0)
+
+        done = massager(tmp_path, "stop")
+
+        assert session.wait() == 5
+    assert done.code == 5
+    assert "goes on sending the stop, but the device does not answer" in done.err
+    assert "pull the plug" in done.err
+    assert "is off" not in done.out
+
+
 def test_a_session_that_ends_while_it_is_asked_is_not_called_hung(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir(mode=0o700)
