@@ -472,6 +472,22 @@ def test_a_stop_after_an_answered_stop_is_sent_again(open_line: Line) -> None:
     assert open_line.sent[1].sequence == open_line.sent[0].sequence + 1
 
 
+def test_a_setpoint_from_before_a_stop_is_not_sent_in_the_session_after_it(
+    open_line: Line,
+) -> None:
+    open_line.send(SetLevel(800, 1500))
+    open_line.send(SetLevel(900, 1500))
+    open_line.send(Stop())
+    second = replace(HELLO, host_nonce=2)
+    open_line.send(second)
+    open_line.hear(STATUS, open_line.sent[-1])
+    assert open_line.commands()[-1] == second
+    open_line.hear(replace(IDENTITY, host_nonce=2), open_line.sent[-1], token=0x0102)
+    open_line.until(1_000)
+    assert open_line.link.token == 0x0102
+    assert SetLevel(900, 1500) not in open_line.commands()
+
+
 def test_an_answer_to_what_a_stop_dropped_is_nobody_s(open_line: Line) -> None:
     open_line.send(SetLevel(900, 1500))
     open_line.until(100)
@@ -660,6 +676,9 @@ def test_a_lost_connection_forgets_everything_that_waits(open_line: Line) -> Non
     assert open_line.until(5_000) == []
     assert open_line.hear(STATUS, old) == []
     assert open_line.sent == []
+    open_line.send(GetStatus())
+    open_line.hear(STATUS, replace(open_line.sent[0], token=0))
+    assert open_line.commands() == [GetStatus()]
 
 
 def test_half_a_frame_from_before_a_lost_connection_is_forgotten(open_line: Line) -> None:

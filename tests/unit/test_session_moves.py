@@ -104,6 +104,18 @@ def test_a_pause_falls_from_where_the_output_is_and_not_from_what_was_asked() ->
     assert state.why is PauseReason.PERSON
 
 
+def test_a_pause_before_the_first_status_falls_from_the_setpoint() -> None:
+    _, outputs = step(running(course(status=STATUS_OFF)), Pause(), NOW)
+    assert outputs == (SetLevel(400, 1500),)
+
+
+def test_a_lease_that_ran_out_in_a_pause_does_not_begin_its_5_minutes_anew() -> None:
+    state, _ = step(STATES["paused, at rest"], refusal(SetLevel(0, 1500), Reason.SESSION, 3), NOW)
+    assert isinstance(state, Paused)
+    assert state.why is PauseReason.LEASE_EXPIRED
+    assert state.since_ms == NOW - 60_000
+
+
 def test_a_second_pause_changes_nothing() -> None:
     for name in ("paused", "paused, at rest", "paused, link lost", "paused, lease"):
         assert step(STATES[name], Pause(), NOW) == (STATES[name], ())
@@ -170,7 +182,11 @@ def test_a_session_that_is_void_ends_without_a_stop_that_could_be_somebody_else_
     state, outputs = step(Paused(OFF, why, NOW - 300_000, 0), Tick(), NOW)
     assert isinstance(state, Ended)
     assert state.reason is reason
+    assert state.output_confirmed
     assert outputs == ()
+    state, _ = step(Paused(course(), why, NOW - 300_000, 0), Tick(), NOW)
+    assert isinstance(state, Ended)
+    assert not state.output_confirmed
 
 
 @pytest.mark.parametrize("why", [PauseReason.LINK_LOST, PauseReason.LEASE_EXPIRED])
@@ -334,6 +350,12 @@ def test_raising_goes_at_the_gentle_rate_from_where_the_output_is() -> None:
     assert seen[-1] == 400 + 119 * 850 // 240
 
 
+def test_a_new_intensity_goes_on_from_the_output_where_that_lags_behind() -> None:
+    at = course(progress=Progress(0, 400_000, 80_000), status=replace(STATUS, output_permille=200))
+    _, outputs = step(running(at), SetIntensity(9), NOW)
+    assert outputs == (SetLevel(200, 1500),)
+
+
 def test_the_newest_wish_replaces_the_ramp_in_progress() -> None:
     at = course(progress=Progress(0, 400_000, 80_000))
     state, _ = step(running(at), SetIntensity(10), NOW)
@@ -473,6 +495,38 @@ def test_the_soft_end_begins_so_early_that_output_is_0_at_13_min_of_motor_on() -
     assert state.goes_to is StopReason.SITTING_LIMIT
     assert state.plan.duration_ms == 10_000
     assert outputs == (SetLevel(400, 1500),)
+
+
+def test_the_soft_end_of_the_sitting_falls_and_is_not_begun_again() -> None:
+    state: State = running(course(motor_on_ms=769_750))
+    seen = []
+    for at_ms in range(NOW, NOW + 10_000, 100):
+        state, outputs = step(state, Tick(), at_ms)
+        assert isinstance(outputs[0], SetLevel), at_ms
+        seen.append(outputs[0].level_permille)
+        state, _ = step(state, Answered(outputs[0], STATUS), at_ms)
+    assert seen[0] == 400
+    assert seen[50] == 275
+    assert seen[99] == 152
+    state, outputs = step(state, Tick(), NOW + 10_000)
+    assert isinstance(state, Stopping)
+    assert state.reason is StopReason.SITTING_LIMIT
+    assert outputs == (Stop(),)
+
+
+@pytest.mark.parametrize(("motor_on_ms", "ends"), [(779_749, False), (779_750, True)])
+def test_a_quarter_of_a_second_before_13_min_it_stops_whatever_the_plan_says(
+    motor_on_ms: int, ends: bool
+) -> None:
+    at = course(motor_on_ms=motor_on_ms)
+    state, _ = step(replace(ending(), course=at), Tick(), NOW)
+    assert isinstance(state, Stopping) is ends
+
+
+def test_a_plan_is_over_at_its_last_millisecond() -> None:
+    heard = replace(ending(), course=course(heard_ms=NOW + 9_000))
+    assert isinstance(step(heard, Tick(), NOW + 9_999)[0], Running)
+    assert isinstance(step(heard, Tick(), NOW + 10_000)[0], Stopping)
 
 
 def test_the_motor_s_time_counts_while_anything_says_that_it_is_on() -> None:
