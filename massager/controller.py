@@ -42,6 +42,7 @@ from massager.session_model import (
     Terms,
     Tick,
 )
+from massager.session_moves import course_of
 from massager.snapshot import Snapshot, snapshot
 from massager.transports.interface import Transport
 
@@ -106,7 +107,8 @@ class Controller:
 
         None where it was taken, else why it was refused, in words.
         """
-        self._has_lost_time()
+        if self._has_lost_time() and isinstance(request, Start):
+            return "this computer slept or stood still after the start was asked for; ask again"
         refusal = self._feed(request)
         self._pump()
         self._find_again()
@@ -161,7 +163,8 @@ class Controller:
             _log.exception("the session failed on %r; emergency stop", event)
             fault = "an internal error; see the log"
             now_ms = self._clock.now_ms()
-            self._state = Stopping(None, StopReason.FAULT, fault, now_ms, emergency=True)
+            course = course_of(before)
+            self._state = Stopping(course, StopReason.FAULT, fault, now_ms, emergency=True)
             self._link.send(EmergencyStop(), now_ms)
             refusal = fault
         if self._state is not before:

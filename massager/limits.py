@@ -36,6 +36,9 @@ PAUSE_LIMIT_MS: Final = 300_000  # a forgotten pause ends by itself
 LINK_BACK_MS: Final = 10_000  # a link lost for longer ends the session
 LINK_RETRY_MS: Final = 250  # real time between two tries to open a lost link
 ARMING_MAX_MS: Final = 8_000  # 3 s of HELLO, and what ran before falls for up to 2 s
+SILENT_MS: Final = (
+    1_500  # while it is watched coming to rest, the device answers ten times a second
+)
 STOP_CONFIRM_MS: Final = 5_000  # the lease and its fall take 2.5 s; then the output is unknown
 LEASE_FALL_MS: Final = 1_000  # from full strength, at the device's 1000 ‰/s, after the lease
 STOP_ESCALATE_MS: Final = 3_000  # a soft stop falls in 2 s; after this it becomes an emergency stop

@@ -23,6 +23,7 @@ from firmware_protocol.messages import (
 )
 from massager.limits import (
     PREFLIGHT_MS,
+    SILENT_MS,
     STOP_CONFIRM_MS,
     STOP_ESCALATE_MS,
     STREAM_PATTERN_PERIOD_MS,
@@ -189,6 +190,7 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
     if reason is StopReason.FAULT and not state.emergency:
         reason, detail = latched_fault(status) or (reason, detail)
     state = replace(state, course=course, reason=reason, detail=detail, acknowledged=taken)
+    state = replace(state, heard_ms=now_ms)
     if taken and status.output_permille == 0:
         return Ended(course, reason, detail, output_confirmed=True), ()
     return state, ()
@@ -197,7 +199,7 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
 def _stopping_tick(state: Stopping, now_ms: int) -> Step:
     course, waited_ms = state.course, now_ms - state.since_ms
     patience = 1 if course is None else course.terms.patience
-    heard_now = course is not None and now_ms - course.heard_ms < course.terms.lease_ms
+    heard_now = state.heard_ms is not None and now_ms - state.heard_ms < SILENT_MS * patience
     if waited_ms >= STOP_CONFIRM_MS * patience:
         detail = PULL_THE_PLUG if state.acknowledged and heard_now else UNREACHABLE
         return Ended(course, state.reason, detail, output_confirmed=False), ()

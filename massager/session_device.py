@@ -66,6 +66,10 @@ _FAULTS: Final = (
 )
 
 
+# What a device can be in while it holds the session; anything else, known or not, is no session.
+_ALIVE: Final = (DeviceState.READY, DeviceState.RUNNING, DeviceState.STOPPING)
+
+
 def status_came(state: Live, status: Status, now_ms: int, *, to_setpoint: bool) -> Step:
     """`to_setpoint`: it answers a SET_LEVEL. Only that one, taken at level 0 with the feet on,
     lets the device take a level again; feet that a mere look shows could still be refused."""
@@ -79,6 +83,9 @@ def status_came(state: Live, status: Status, now_ms: int, *, to_setpoint: bool) 
         return _void(state, status.end_reason, now_ms)
     if isinstance(state, Paused) and not holds_session(state):
         return _watched(state, now_ms)
+    if status.faults or status.state not in _ALIVE:
+        detail = f"the device reports {word_of(DeviceState, status.state)}, faults {status.faults}"
+        return soft_stop(state, SoftStop(StopReason.FAULT, detail), now_ms)
     if status.output_permille > level_of(course.terms.max_intensity, course.levels):
         detail = f"the output {status.output_permille} ‰ was above the person's cap"
         return hard_stop(state, HardStop(StopReason.FAULT, detail), now_ms)

@@ -41,7 +41,7 @@ def arming_answered(state: Arming, event: Answered, now_ms: int) -> Step:
             state = replace(state, identity=identity)
             return state, (GetLimits(),) if state.free else (GetStatus(),)
         case Status() as status if isinstance(event.command, GetStatus):
-            if state.free or status.state == DeviceState.RUNNING:
+            if state.free or status.state == DeviceState.RUNNING or status.lease_left_ms > 0:
                 return state, ()  # a dead controller's lease runs out: ask again at the next tick
             return replace(state, free=True), (OpenSession(),)
         case Limits() as limits if state.identity is not None:

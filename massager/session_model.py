@@ -181,6 +181,7 @@ class Stopping:
     since_ms: int
     emergency: bool = False
     acknowledged: bool = False
+    heard_ms: int | None = None  # when the device last reported its output
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def hard_stop(state: State, event: HardStop, now_ms: int) -> Step:
         return state, ()
     if isinstance(state, Stopping) and state.emergency:
         return state, ()
-    stopping = Stopping(_course_of(state), event.reason, event.detail, now_ms, emergency=True)
+    stopping = Stopping(course_of(state), event.reason, event.detail, now_ms, emergency=True)
     return stopping, (EmergencyStop(),)
 
 
@@ -76,10 +76,11 @@ def soft_stop(state: State, event: SoftStop, now_ms: int) -> Step:
             return state, ()
         case Arming(free=False):  # nothing was opened yet, and a STOP would end somebody else's
             return Ended(state.before, event.reason, event.detail, output_confirmed=False), ()
-    return Stopping(_course_of(state), event.reason, event.detail, now_ms), (Stop(),)
+    return Stopping(course_of(state), event.reason, event.detail, now_ms), (Stop(),)
 
 
-def _course_of(state: State) -> Course | None:
+def course_of(state: State) -> Course | None:
+    """What is known of the session; None before a device has answered."""
     match state:
         case Idle():
             return None

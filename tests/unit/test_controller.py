@@ -796,6 +796,34 @@ def test_a_wish_right_after_a_suspend_moves_nothing(
         assert world.output == 0
 
 
+def test_a_start_that_was_asked_for_before_a_suspend_moves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The computer slept while the line was being opened."""
+    away_s = 0.0
+    monkeypatch.setattr("massager.clock._away_s", lambda: away_s)
+    with World() as world:
+        away_s = 3_600.0
+        refusal = world.request(Start(choice()))
+        assert refusal is not None
+        assert "ask again" in refusal
+        world.run(30)
+        assert world.is_in(Idle)
+        assert world.output == 0
+
+
+def test_a_suspend_in_the_handshake_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    away_s = 0.0
+    monkeypatch.setattr("massager.clock._away_s", lambda: away_s)
+    with World() as world:
+        assert world.request(Start(choice())) is None
+        assert world.is_in(Arming)
+        away_s = 3_600.0
+        world.run(30)
+        assert world.reason is StopReason.HOST_SUSPENDED
+        assert max(row.output for row in world.rows) == 0
+
+
 def test_an_internal_error_is_an_emergency_stop(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

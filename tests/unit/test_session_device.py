@@ -389,3 +389,13 @@ def test_an_unanswered_setpoint_is_only_silence() -> None:
     for name in LIVE:
         assert step(STATES[name], Unanswered(SET_LEVEL), NOW) == (STATES[name], ())
     assert step(STATES["running"], Unanswered(Hello(1, 1, 1, 1)), NOW)[1] == ()
+
+
+@pytest.mark.parametrize(
+    "unknown", [{"state": 99}, {"state": 0}, {"state": 4}, {"faults": 128}], ids=str
+)
+def test_a_status_that_is_no_session_s_ends_it_with_a_stop(unknown: dict[str, int]) -> None:
+    state, outputs = step(running(), Answered(SetLevel(400, 1500), replace(STATUS, **unknown)), NOW)
+    assert isinstance(state, Stopping)
+    assert state.reason is StopReason.FAULT
+    assert outputs == (Stop(),)

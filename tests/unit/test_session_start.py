@@ -59,7 +59,7 @@ from tests.session_examples import (
     refusal,
 )
 
-IDLE_STATUS = replace(STATUS_OFF, state=DeviceState.IDLE)
+IDLE_STATUS = replace(STATUS_OFF, state=DeviceState.IDLE, lease_left_ms=0)
 KNOWN = replace(ARMING, identity=IDENTITY)
 FREE = replace(KNOWN, free=True)
 MEASURED = replace(FREE, levels=LEVELS)
@@ -395,3 +395,11 @@ def test_without_feet_the_start_ends_after_120_s() -> None:
     assert isinstance(state, Stopping)
     assert state.reason is StopReason.NO_FEET
     assert outputs == (Stop(),)
+
+
+def test_a_lease_that_runs_is_somebody_s_whatever_state_the_device_is_in() -> None:
+    """In the fall for lifted feet the state is STOPPING, and the session is not over."""
+    falling = replace(IDLE_STATUS, state=3, lease_left_ms=1399, output_permille=300)
+    state, outputs = step(KNOWN, Answered(GetStatus(), falling), NOW)
+    assert state == KNOWN
+    assert outputs == ()
