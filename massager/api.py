@@ -31,7 +31,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from massager.limits import INTENSITY_MAX, INTENSITY_MIN
+from massager.limits import EXTEND_MAX_MIN, INTENSITY_MAX, INTENSITY_MIN
 from massager.session_model import (
     Extend,
     HardStop,
@@ -43,7 +43,6 @@ from massager.session_model import (
 from massager.snapshot import Snapshot
 
 REQUEST_MAX_BYTES: Final = 1_024
-EXTEND_MAX_MIN: Final = 5  # 5 min of massage at least, 10 at most
 
 
 class _Model(BaseModel):

@@ -24,7 +24,6 @@ from massager.errors import ConfigError, MassagerError, UsageError
 from massager.transports.interface import Settings
 from massager.transports.url import parse_url
 
-PROGRAM_DEFAULT: Final = "classic"
 _SHOWN_MAX: Final = 40
 _INTENSITY: Final = f"a whole number from {limits.INTENSITY_MIN} to {limits.INTENSITY_MAX}"
 _MINUTES: Final = (limits.MASSAGE_MIN_MS // 60_000, limits.MASSAGE_MAX_MS // 60_000)
@@ -57,7 +56,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
     "minutes": limits.MASSAGE_DEFAULT_MS / 60_000,
     "warmup": limits.WARMUP_DEFAULT_MS / 1000,
     "shape": "linear",
-    "program": PROGRAM_DEFAULT,
+    "program": limits.PROGRAM_DEFAULT,
     "limits.max_intensity": limits.INTENSITY_MAX,
 }
 

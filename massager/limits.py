@@ -10,10 +10,12 @@ from typing import Final
 
 INTENSITY_MIN: Final = 1
 INTENSITY_MAX: Final = 10
+PROGRAM_DEFAULT: Final = "classic"
 INTENSITY_DEFAULT: Final = 3  # in the gentle third: stronger is a choice, not a surprise
 
 MASSAGE_MIN_MS: Final = 300_000  # published foot routines last 5 to 10 min
 MASSAGE_MAX_MS: Final = 600_000  # also the end of every extension
+EXTEND_MAX_MIN: Final = 5  # 5 min of massage at least, 10 at most
 MASSAGE_DEFAULT_MS: Final = 480_000
 
 WARMUP_MIN_MS: Final = 60_000  # a shorter one would rise faster than the gentle rate
@@ -48,9 +50,6 @@ STOP_ESCALATE_MS: Final = 3_000  # a soft stop falls in 2 s; after this it becom
 # Makers' manuals: no session over 15 min, at most three a day. 13 min hold the longest plan (2 min
 # of warm-up, 10 of massage, the soft end) and leaves 2 min to the device's own 15.
 SITTING_MAX_MS: Final = 780_000  # motor-on time between two rests; also of one run
-SITTING_REST_MS: Final = 600_000  # at output 0: a shorter rest does not begin a new sitting
-DAY_MAX_MS: Final = 2_340_000  # three sittings of motor-on time in any 24 h
-DAY_MS: Final = 86_400_000
 
 # --- the tick ----------------------------------------------------------------------------
 

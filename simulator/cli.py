@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from firmware_protocol.limits import SPEED_MAX
 from simulator import commands
 
 if TYPE_CHECKING:  # the rest is imported once it is clear that something is to run
@@ -24,7 +25,6 @@ if TYPE_CHECKING:  # the rest is imported once it is clear that something is to 
 PASSWORD_VARIABLE: Final = "MASSAGER_SIMULATOR_MQTT_PASSWORD"
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,8}")
 _DEVICE_ID_DEFAULT: Final = "sim-0001"
-_SPEED_MAX: Final = 20
 _SEED_MAX: Final = 2**32 - 1
 _BOOT_MAX: Final = 65_535
 _BOOT_PACE_NS: Final = 10_000_000  # no process starts twice within 10 ms
@@ -194,8 +194,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--speed",
-        metavar=f"1-{_SPEED_MAX}",
-        type=lambda text: _whole(text, 1, _SPEED_MAX),
+        metavar=f"1-{SPEED_MAX}",
+        type=lambda text: _whole(text, 1, SPEED_MAX),
         default=1,
         help="device time runs this many times faster (default 1)",
     )

@@ -16,7 +16,6 @@ from massager.errors import UsageError
 if TYPE_CHECKING:
     from massager.plan import Choice
 
-PROGRAM_DEFAULT: Final = "classic"
 SHAPES: Final = ("linear", "hold")
 _MINUTES: Final = limits.MASSAGE_DEFAULT_MS / 60_000
 _WARMUP_S: Final = limits.WARMUP_DEFAULT_MS / 1000
@@ -55,7 +54,8 @@ def add_choice_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--program",
         metavar="NAME",
-        help=f"a program's name or file (default: {PROGRAM_DEFAULT}; see: massager programs)",
+        help=f"a program's name or file (default: {limits.PROGRAM_DEFAULT}; "
+        "see: massager programs)",
     )
 
 
@@ -73,7 +73,9 @@ def choice_from(args: Namespace) -> "Choice":
         massage_ms=round((args.minutes or _MINUTES) * 60_000),
         warmup_ms=round((args.warmup or _WARMUP_S) * 1000),
         shape=Shape(args.shape or SHAPES[0]),
-        program=load_program(args.program or PROGRAM_DEFAULT, getattr(args, "programs_dir", None)),
+        program=load_program(
+            args.program or limits.PROGRAM_DEFAULT, getattr(args, "programs_dir", None)
+        ),
     )
 
 

@@ -13,11 +13,10 @@ from typing import Any, Final
 
 from massager.api_client import Conversation, Reply, ask
 from massager.errors import ExitCode, Refused, SessionFailed, UsageError
-from massager.limits import INTENSITY_MAX, INTENSITY_MIN
+from massager.limits import EXTEND_MAX_MIN, INTENSITY_MAX, INTENSITY_MIN
 from massager.runtime_dir import Owner, owners
 
 ANSWER_S: Final = 1.0
-EXTEND_MAX_MIN: Final = 5.0
 
 NOTHING_RUNS: Final = "no session of yours runs; start one: massager start"
 

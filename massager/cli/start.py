@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Final
 
+from firmware_protocol.limits import SPEED_MAX
 from massager.cli.choice import add_choice_arguments, choice_from
 from massager.errors import Refused, UsageError
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from massager.session_model import Terms
     from massager.transports import DeviceUrl, Settings
 
-SPEED_MAX: Final = 20
 
 NO_DEVICE: Final = """\
 no device is chosen. Choose one
