@@ -285,6 +285,7 @@ def test_nothing_is_sent_into_a_lost_link_but_the_question_who_is_there() -> Non
         assert outputs == ()
     assert step(state, Unanswered(HELLO), NOW)[1] == (Identify(),)
     assert step(state, Unanswered(GetStatus()), NOW)[1] == (Identify(),)
+    assert step(state, Unanswered(SET_LEVEL), NOW)[1] == ()
     assert step(state, LinkUp(), NOW)[1] == (Identify(),)
 
 

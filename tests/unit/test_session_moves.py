@@ -533,12 +533,21 @@ def test_the_motor_s_time_counts_while_anything_says_that_it_is_on() -> None:
     state, _ = step(running(), Tick(), NOW + 250)
     assert isinstance(state, Running)
     assert state.course.motor_on_ms == 50_250
+    unheard, _ = step(running(course(status=STATUS_OFF)), Tick(), NOW + 250)
+    assert isinstance(unheard, Running)
+    assert unheard.course.motor_on_ms == 50_250
+    falling, _ = step(replace(running(), setpoint_permille=0), Tick(), NOW + 250)
+    assert isinstance(falling, Running)
+    assert falling.course.motor_on_ms == 50_250
+    off, _ = step(replace(running(OFF), setpoint_permille=0), Tick(), NOW + 250)
+    assert isinstance(off, Running)
+    assert off.course.motor_on_ms == 50_000
     resting, _ = step(STATES["paused, at rest"], Tick(), NOW + 250)
     assert isinstance(resting, Paused)
     assert resting.course.motor_on_ms == 50_000
-    falling, _ = step(STATES["paused"], Tick(), NOW + 100)
-    assert isinstance(falling, Paused)
-    assert falling.course.motor_on_ms == 50_100
+    pausing, _ = step(STATES["paused"], Tick(), NOW + 100)
+    assert isinstance(pausing, Paused)
+    assert pausing.course.motor_on_ms == 50_100
 
 
 def test_pausing_in_the_soft_end_wins_no_time_beyond_13_min() -> None:
@@ -589,7 +598,53 @@ def test_a_motor_that_no_stop_stops_ends_with_the_advice_to_pull_the_plug() -> N
     state, _ = step(state, Tick(), NOW + 5_000)
     assert isinstance(state, Ended)
     assert not state.output_confirmed
-    assert "pull the plug" in state.detail
+    assert state.detail == "the motor does not stop: pull the plug"
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "heard_ms"), [(True, NOW + 3_500), (False, NOW + 4_999), (False, NOW)]
+)
+def test_a_stop_that_is_only_not_confirmed_does_not_say_that_the_motor_runs(
+    acknowledged: bool, heard_ms: int
+) -> None:
+    state, _ = step(
+        Stopping(
+            course(heard_ms=heard_ms),
+            StopReason.EMERGENCY,
+            "",
+            NOW,
+            emergency=True,
+            acknowledged=acknowledged,
+        ),
+        Tick(),
+        NOW + 5_000,
+    )
+    assert isinstance(state, Ended)
+    assert "cannot be reached" in state.detail
+
+
+def test_an_emergency_stop_that_is_slow_is_asked_about_and_not_sent_anew() -> None:
+    state, _ = step(running(), HardStop(), NOW)
+    state, _ = step(state, Answered(EmergencyStop(), STATUS), NOW + 3_900)
+    after, outputs = step(state, Tick(), NOW + 4_000)
+    assert after == state
+    assert outputs == (GetStatus(),)
+
+
+def test_a_device_that_was_not_heard_for_a_lease_gets_no_emergency_stop() -> None:
+    stopping = Stopping(course(heard_ms=NOW + 1_500), StopReason.REQUESTED, "", NOW)
+    assert step(stopping, Tick(), NOW + 2_999)[1] == ()
+    assert step(stopping, Tick(), NOW + 3_000)[1] == ()
+    stopping = Stopping(course(heard_ms=NOW + 1_501), StopReason.REQUESTED, "", NOW)
+    assert step(stopping, Tick(), NOW + 3_000)[1] == (EmergencyStop(),)
+
+
+def test_a_latch_during_a_requested_stop_does_not_change_its_reason() -> None:
+    latched = replace(STATUS_OFF, state=5, latch_id=1, faults=4)
+    state, _ = step(running(), SoftStop(), NOW)
+    state, _ = step(state, Answered(Stop(), latched), NOW)
+    assert isinstance(state, Ended)
+    assert state.reason is StopReason.REQUESTED
 
 
 def test_a_stop_that_nobody_answers_ends_unconfirmed_after_5_s() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from firmware_protocol.link import Answered, Echoed, Unanswered
 from firmware_protocol.messages import (
+    Command,
     EndReason,
     Feet,
     GetLimits,
@@ -225,6 +226,12 @@ def test_no_answer_ends_the_start(question: Hello | GetLimits) -> None:
     state, outputs = step(ARMING, Unanswered(question), NOW)
     assert ended(state) == (StopReason.NO_HANDSHAKE, "no massager answered")
     assert outputs == ()
+
+
+@pytest.mark.parametrize("question", [GetStatus(), SetLevel(0, 1500)])
+def test_no_answer_to_what_is_asked_again_does_not_end_it(question: Command) -> None:
+    for state in (KNOWN, MEASURED):
+        assert step(state, Unanswered(question), NOW) == (state, ())
 
 
 def test_a_line_that_goes_down_ends_the_start() -> None:
