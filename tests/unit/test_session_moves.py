@@ -602,23 +602,15 @@ def test_a_motor_that_no_stop_stops_ends_with_the_advice_to_pull_the_plug() -> N
 
 
 @pytest.mark.parametrize(
-    ("acknowledged", "heard_ms"), [(True, NOW + 3_500), (False, NOW + 4_999), (False, NOW)]
+    ("answers", "heard_ms"), [(EmergencyStop(), NOW + 3_500), (GetStatus(), NOW + 4_999)]
 )
 def test_a_stop_that_is_only_not_confirmed_does_not_say_that_the_motor_runs(
-    acknowledged: bool, heard_ms: int
+    answers: EmergencyStop | GetStatus, heard_ms: int
 ) -> None:
-    state, _ = step(
-        Stopping(
-            course(heard_ms=heard_ms),
-            StopReason.EMERGENCY,
-            "",
-            NOW,
-            emergency=True,
-            acknowledged=acknowledged,
-        ),
-        Tick(),
-        NOW + 5_000,
-    )
+    """Acknowledged but silent since, or heard of but never acknowledged."""
+    state, _ = step(running(), HardStop(), NOW)
+    state, _ = step(state, Answered(answers, STATUS), heard_ms)
+    state, _ = step(state, Tick(), NOW + 5_000)
     assert isinstance(state, Ended)
     assert "cannot be reached" in state.detail
 
@@ -631,12 +623,15 @@ def test_an_emergency_stop_that_is_slow_is_asked_about_and_not_sent_anew() -> No
     assert outputs == (GetStatus(),)
 
 
-def test_a_device_that_was_not_heard_for_a_lease_gets_no_emergency_stop() -> None:
-    stopping = Stopping(course(heard_ms=NOW + 1_500), StopReason.REQUESTED, "", NOW)
+@pytest.mark.parametrize(("heard_ms", "escalates"), [(1_500, False), (1_501, True)])
+def test_a_device_that_was_not_heard_for_a_second_and_a_half_gets_no_emergency_stop(
+    heard_ms: int, escalates: bool
+) -> None:
+    stopping, _ = step(running(), SoftStop(), NOW)
+    stopping, _ = step(stopping, Answered(GetStatus(), STATUS), NOW + heard_ms)
     assert step(stopping, Tick(), NOW + 2_999)[1] == ()
-    assert step(stopping, Tick(), NOW + 3_000)[1] == ()
-    stopping = Stopping(course(heard_ms=NOW + 1_501), StopReason.REQUESTED, "", NOW)
-    assert step(stopping, Tick(), NOW + 3_000)[1] == (EmergencyStop(),)
+    outputs = step(stopping, Tick(), NOW + 3_000)[1]
+    assert outputs == ((EmergencyStop(),) if escalates else ())
 
 
 def test_a_latch_during_a_requested_stop_does_not_change_its_reason() -> None:
