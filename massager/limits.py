@@ -38,6 +38,7 @@ PAUSE_LIMIT_MS: Final = 300_000  # a forgotten pause ends by itself
 LINK_BACK_MS: Final = 10_000  # a link lost for longer ends the session
 LINK_RETRY_MS: Final = 250  # real time between two tries to open a lost link
 ARMING_MAX_MS: Final = 8_000  # 3 s of HELLO, and what ran before falls for up to 2 s
+LOOK_AGAIN_MS: Final = 50  # a status this young is not asked for again because of an event
 SILENT_MS: Final = (
     1_500  # while it is watched coming to rest, the device answers ten times a second
 )

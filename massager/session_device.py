@@ -22,7 +22,7 @@ from firmware_protocol.messages import (
     word_of,
 )
 from firmware_protocol.messages import State as DeviceState
-from massager.limits import FEET_BACK_MS, LEASE_FALL_MS
+from massager.limits import FEET_BACK_MS, LEASE_FALL_MS, LOOK_AGAIN_MS
 from massager.plan import level_of
 from massager.session_handshake import handshake_ended
 from massager.session_model import (
@@ -171,6 +171,8 @@ def event_came(state: State, code: int, now_ms: int) -> Step:
         case Running() if code == EventCode.FEET_LIFTED:
             return pause(state, PauseReason.FEET, now_ms)
         case Preflight() | Running() | Paused() if code != EventCode.SESSION_OPENED:
+            if now_ms - state.course.heard_ms < LOOK_AGAIN_MS:
+                return state, ()  # the next setpoint looks again; a flood must not fill the line
             return state, (GetStatus(),)
         case _:
             return state, ()

@@ -253,7 +253,13 @@ def test_lifted_feet_pause_it_by_event_and_by_status() -> None:
 )
 def test_any_other_event_is_a_hint_to_look(name: str, code: EventCode) -> None:
     event = Told(Event(9, code, DeviceState.RUNNING, 0))
-    assert step(STATES[name], event, NOW) == (STATES[name], (GetStatus(),))
+    assert step(STATES[name], event, NOW + 50) == (STATES[name], (GetStatus(),))
+
+
+def test_a_flood_of_events_asks_no_oftener_than_every_50_ms() -> None:
+    event = Told(Event(9, EventCode.BUTTON, DeviceState.RUNNING, 0))
+    for name in LIVE:
+        assert step(STATES[name], event, NOW + 49) == (STATES[name], ())
 
 
 # --- silence -------------------------------------------------------------------------------------
