@@ -53,7 +53,7 @@ def _canned(raw: bytes, frames: dict[int, bytes]) -> bytes:
     if raw[1] == 0x03:
         return frames[raw[2]]
     command, header = decode(raw), header_of(raw)
-    reply: Message = replace(STATUS, state=0, output_permille=0)
+    reply: Message = replace(STATUS, state=0, lease_left_ms=0)
     token = header.token
     if isinstance(command, Hello):
         token = 0 if command.flags else TOKEN

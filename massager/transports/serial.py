@@ -82,7 +82,7 @@ class SerialTransport:
         self._receiver: Receiver | None = None
         self._port: serial.Serial | None = None
         self._fd = -1
-        self._unsent = bytearray()
+        self._unsent = b""
         self._waiting_to_write = False
         self._telling: asyncio.Handle | None = None
 
@@ -106,13 +106,14 @@ class SerialTransport:
             return
         if urgent:
             # A frame that is cut in two does no harm: the next one begins with a delimiter.
-            self._unsent.clear()
+            self._unsent = b""
             self._flush_system_buffer()
         elif self.unsent_bytes() + len(data) > UNSENT_MAX_BYTES:
             return
-        self._unsent += data
         if urgent or not self._waiting_to_write:
-            self._send()
+            self._send(data)
+        else:
+            self._unsent += data
 
     def unsent_bytes(self) -> int:
         """Bytes here and in the system's buffer. A pty reports none of what lies unread in it."""
@@ -185,16 +186,20 @@ class SerialTransport:
         elif self._receiver is not None:
             self._receiver.data_received(data)
 
-    def _send(self) -> None:
+    def _send(self, data: bytes = b"") -> None:
         """Write what the system takes now, and come back for the rest."""
+        if self._unsent:
+            data = self._unsent + data
+        taken = 0
         try:
-            del self._unsent[: os.write(self._fd, self._unsent)]
+            taken = os.write(self._fd, data)
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
             self._lose(error.strerror or str(error))
             return
-        waiting = bool(self._unsent)
+        self._unsent = data[taken:]
+        waiting = taken < len(data)
         if waiting != self._waiting_to_write and self._loop is not None:
             self._waiting_to_write = waiting
             if waiting:
@@ -220,7 +225,7 @@ class SerialTransport:
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
         self._fd, self._waiting_to_write = -1, False
-        self._unsent.clear()
+        self._unsent = b""
         with contextlib.suppress(OSError, termios.error):
             port.close()
 
