@@ -65,7 +65,7 @@ class Reason(IntEnum):
 
     RANGE = 1  # the level is above the device's highest; limit: that level, ‰
     LEASE = 2  # the lease is too short or too long; limit: the bound that was hit, ms
-    SESSION = 3  # the token is not that of the open session; limit: EndReason of the one before it
+    SESSION = 3  # the token is not that of the open session; limit: EndReason of the last to end
     LATCHED = 4  # a fault or an emergency stop is latched; limit: the latch id
     RESTING = 5  # the rest after the run limit; limit: seconds of it left, rounded up
     STALE = 6  # the sequence is not ahead of the last one; limit: the last sequence
