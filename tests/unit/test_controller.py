@@ -456,6 +456,25 @@ def test_a_stop_while_the_cable_is_out_is_delivered_when_it_is_back() -> None:
             assert world.check() == []
 
 
+def test_a_setpoint_that_waited_for_its_answer_does_not_outlive_the_link() -> None:
+    with World() as world:
+        world.start_and_run(60)
+        world.device(fault="drop", rate=1)
+        sent = len(world.transport.written)
+        while len(world.transport.written) == sent and sent < 100:
+            world.run(0.001)
+        world.run(0.26)
+        world.device(fault="unplug", ms=20)
+        world.run(0.001)
+        world.device(fault="none")
+        lost_ms = world.now_ms
+        world.run(2)
+        assert world.is_in(Paused)
+        assert not world.link_is_lost
+        assert [at_ms for at_ms in accepted(world, "set_level") if at_ms >= lost_ms] == []
+        assert world.check() == []
+
+
 @pytest.mark.parametrize("stop", [SoftStop(), HardStop()])
 def test_a_stop_after_the_link_was_lost_for_good_opens_it_again_and_is_confirmed(
     stop: SoftStop | HardStop,
@@ -943,6 +962,23 @@ class AnswersLate(Chatty):
         assert self.receiver is not None
         falling = encode(STATUS, 1, 0)
         self.receiver.data_received(StreamFraming().encode(falling))
+
+
+class ClosesSlowly(Chatty):
+    """It takes 0.3 s to let go."""
+
+    async def close(self) -> None:
+        await asyncio.sleep(0.3)
+
+
+async def test_nothing_is_written_any_more_while_it_closes() -> None:
+    transport = ClosesSlowly()
+    controller = Controller(transport)
+    await controller.open()
+    controller.start(Start(choice()))
+    assert len(transport.written) == 1
+    await controller.close()
+    assert len(transport.written) == 1
 
 
 async def test_what_arrives_while_it_closes_sets_no_timer() -> None:

@@ -223,6 +223,16 @@ def test_a_refusal_whose_reason_the_status_tells_asks_for_it(name: str, reason: 
     )
 
 
+@pytest.mark.parametrize("name", ["preflight", "paused, at rest", "paused, feet"])
+def test_a_refusal_because_of_the_feet_tells_nothing_new_while_they_are_waited_for(
+    name: str,
+) -> None:
+    assert step(STATES[name], refusal(SET_LEVEL, Reason.FEET), NOW) == (
+        STATES[name],
+        (GetStatus(),),
+    )
+
+
 def test_a_refusal_because_of_the_feet_pauses() -> None:
     state, outputs = step(running(), refusal(SET_LEVEL, Reason.FEET), NOW)
     assert isinstance(state, Paused)
@@ -260,6 +270,12 @@ def test_a_flood_of_events_asks_no_oftener_than_every_50_ms() -> None:
     event = Told(Event(9, EventCode.BUTTON, DeviceState.RUNNING, 0))
     for name in LIVE:
         assert step(STATES[name], event, NOW + 49) == (STATES[name], ())
+
+
+def test_the_event_of_its_own_start_is_no_news() -> None:
+    event = Told(Event(9, EventCode.SESSION_OPENED, DeviceState.READY, 0))
+    for name in LIVE:
+        assert step(STATES[name], event, NOW) == (STATES[name], ())
 
 
 # --- silence -------------------------------------------------------------------------------------
@@ -309,6 +325,14 @@ def test_a_link_that_is_back_within_10_s_leaves_it_paused_for_a_person() -> None
     assert state.link_lost_ms is None
     assert outputs == ()
     assert isinstance(step(state, Tick(), NOW + 10_000)[0], Paused)
+
+
+def test_a_device_that_only_shakes_hands_with_somebody_is_not_taken_over_yet() -> None:
+    state = STATES["paused, link back"]
+    ready = replace(STATUS_OFF, state=DeviceState.READY, lease_left_ms=0)
+    state, outputs = step(state, Answered(GetStatus(), ready), NOW)
+    assert isinstance(state, Paused)
+    assert outputs == ()
 
 
 def test_the_old_token_s_refusal_is_followed_by_the_question_again() -> None:
