@@ -50,6 +50,8 @@ async def clear_latch(device: Dialogue, latch: Latch) -> None:
 
     Raises Refused with the reason, WrongDevice where the device changed meanwhile, NoDevice.
     """
+    if not (await read_latch(device)).is_set:
+        return  # somebody else was quicker, and may drive the device by now
     identity = await device.open_session()
     if (identity.device_id, identity.boot_id) != (
         latch.identity.device_id,
@@ -57,8 +59,9 @@ async def clear_latch(device: Dialogue, latch: Latch) -> None:
     ):
         raise WrongDevice("another device answered, or it restarted meanwhile; try again")
     reply = await device.ask(Clear(latch.status.latch_id))
-    with suppress(NoDevice):  # only tidies up: the session that CLEAR needed
-        await device.ask(Stop())
+    if not isinstance(reply, Nak) or reply.reason != Reason.SESSION:
+        with suppress(NoDevice):  # only tidies up: the session that CLEAR needed
+            await device.ask(Stop())
     if isinstance(reply, Nak):
         _explain(identity.name, reply)
 

@@ -113,6 +113,21 @@ async def test_another_latch_meanwhile_is_not_cleared_unseen() -> None:
     assert port.device.state.name == "LATCHED"
 
 
+async def test_a_latch_that_somebody_cleared_and_drives_since_is_left_alone() -> None:
+    port = latched_port()
+    async with Dialogue(MemoryTransport(port)) as device:
+        latch = await read_latch(device)
+        await clear_latch(device, latch)
+    send(port, Hello(0, 1, 1, 77), sequence=1)
+    send(port, SetLevel(300, 1500), sequence=2, token=0x0102)  # the second session of boot 1
+    assert port.device.state.name == "RUNNING"
+
+    async with Dialogue(MemoryTransport(port)) as device:
+        await clear_latch(device, latch)
+
+    assert port.device.state.name == "RUNNING"
+
+
 async def test_a_device_that_no_longer_answers_is_told() -> None:
     port = latched_port()
     async with Dialogue(MemoryTransport(port)) as device:
