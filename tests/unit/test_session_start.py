@@ -205,6 +205,13 @@ def test_the_device_may_not_change_between_the_first_look_and_the_session() -> N
     assert ended(answer_identity(resuming, boot_id=2)[0])[0] is StopReason.DEVICE_RESTARTED
 
 
+def test_a_real_device_is_driven_in_real_time() -> None:
+    """Everything but SIMULATED."""
+    state, outputs = answer_identity(capabilities=31)
+    assert isinstance(state, Arming)
+    assert outputs == (GetStatus(),)
+
+
 def test_a_device_that_restarts_between_the_first_look_and_the_session_may_be_started() -> None:
     """Boards reset when the port is opened."""
     state, _ = answer_identity(FREE, boot_id=2)
@@ -245,10 +252,33 @@ def test_a_device_that_does_not_become_ready_is_given_up_after_8_s() -> None:
     assert ended(step(started, Tick(), 8_000)[0])[0] is StopReason.NO_HANDSHAKE
 
 
+def test_a_device_that_never_said_who_it_is_is_not_called_in_use() -> None:
+    state, _ = step(replace(ARMING, since_ms=0), Tick(), 8_000)
+    assert ended(state)[0] is StopReason.NO_HANDSHAKE
+
+
 def test_at_20_times_the_speed_the_wait_is_160_s_of_the_clock() -> None:
     started = replace(FREE, terms=Terms(speed=20), since_ms=0)
     assert step(started, Tick(), 159_999)[0] == started
     assert isinstance(step(started, Tick(), 160_000)[0], Ended)
+
+
+def test_a_late_status_does_not_open_a_second_session() -> None:
+    assert step(FREE, Answered(GetStatus(), IDLE_STATUS), NOW) == (FREE, ())
+    assert step(FREE, Tick(), NOW) == (FREE, ())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": DeviceState.RUNNING, "lease_left_ms": 0},
+        {"state": DeviceState.STOPPING, "lease_left_ms": 900},
+        {"state": 99, "lease_left_ms": 1},
+    ],
+)
+def test_a_state_or_a_lease_alone_says_that_somebody_drives_it(changes: dict[str, int]) -> None:
+    status = replace(IDLE_STATUS, **changes)
+    assert step(KNOWN, Answered(GetStatus(), status), NOW) == (KNOWN, ())
 
 
 def test_a_device_that_another_controller_drives_is_not_touched() -> None:
