@@ -162,7 +162,10 @@ def _answered(state: State, event: Answered, now_ms: int) -> Step:
         case Idle() | Ended():
             return state, ()
         case Arming():
-            return arming_answered(state, event, now_ms)
+            after, outputs = arming_answered(state, event, now_ms)
+            if isinstance(after, Preflight):  # the status that armed it is judged like any other
+                return status_came(after, after.course.status, now_ms, to_setpoint=True)
+            return after, outputs
         case Stopping():
             return _stop_answered(state, event, now_ms)
         case Preflight() | Running() | Paused():

@@ -10,7 +10,6 @@ from typing import Final
 from firmware_protocol.limits import PROTOCOL_MAJOR
 from firmware_protocol.link import Answered
 from firmware_protocol.messages import (
-    Feet,
     GetLimits,
     GetStatus,
     Identity,
@@ -25,7 +24,7 @@ from firmware_protocol.messages import State as DeviceState
 from massager.limits import ARMING_MAX_MS
 from massager.plan import Levels, Progress
 from massager.session_model import Arming, Course, Ended, OpenSession, Preflight, StopReason
-from massager.session_moves import Step, ended_by_device, run
+from massager.session_moves import Step, ended_by_device
 
 IN_USE: Final = (
     "another controller drives the device; stop that session first (`massager stop`, there)"
@@ -99,9 +98,7 @@ def _armed(state: Arming, status: Status, now_ms: int) -> Step:
             now_ms,
         )
     course = replace(course, status=status, heard_ms=now_ms, ticked_ms=now_ms)
-    if status.feet == Feet.OFF:
-        return Preflight(course, now_ms), ()
-    return run(course, now_ms)
+    return Preflight(course, now_ms), ()
 
 
 def _arming_refused(state: Arming, nak: Nak) -> Step:

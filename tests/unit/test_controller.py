@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firmware_protocol.codec import decode, encode
-from firmware_protocol.framing import StreamFraming
+from firmware_protocol.framing import DatagramFraming, StreamFraming
 from firmware_protocol.messages import Command, Hello, SetLevel
 from massager.controller import Controller
 from massager.errors import ConnectionLost, NoDevice, PortMissing
@@ -861,6 +861,7 @@ def test_an_internal_error_is_an_emergency_stop(
         assert ended.reason is StopReason.FAULT
         assert "internal error" in ended.detail
         assert ended.output_confirmed
+        assert ended.course is not None  # what moved is known, so no last word calls it harmless
         assert "emergency stop" in caplog.text
         assert world.judge.violations == []
 
@@ -907,7 +908,9 @@ def test_close_leaves_no_task_and_no_timer(seconds: float | None, unplugged: boo
     if unplugged:
         world.device(fault="unplug", ms=60_000)
         world.run(0.1)
+    before_s = world.loop.time()
     world.await_(world.controller.close())
+    assert world.loop.time() == before_s
     assert timers_of(world.controller) == []
     world.run(30)
     assert timers_of(world.controller) == []
@@ -1022,6 +1025,25 @@ async def test_a_start_before_anything_was_opened_ends_by_itself() -> None:
     controller.start(Start(choice()))
     ended = await controller.ended()
     assert ended.reason is StopReason.NO_HANDSHAKE
+    await controller.close()
+
+
+async def test_a_stop_before_anything_was_opened_opens_nothing() -> None:
+    transport = Chatty()
+    controller = Controller(transport)
+    controller.request(SoftStop())
+    ended = await controller.ended()
+    assert not ended.output_confirmed
+    assert transport.tries == 0
+    await controller.close()
+
+
+async def test_over_datagrams_a_frame_goes_without_its_delimiters() -> None:
+    transport = Chatty()
+    transport.datagrams = True
+    controller = Controller(transport, nonce=lambda: 7)
+    controller.start(Start(choice()))
+    assert transport.written == [DatagramFraming().encode(encode(Hello(1, 1, 1, 7), 1, 0))]
     await controller.close()
 
 

@@ -440,3 +440,22 @@ def test_a_lease_that_runs_is_somebody_s_whatever_state_the_device_is_in() -> No
     state, outputs = step(KNOWN, Answered(GetStatus(), falling), NOW)
     assert state == KNOWN
     assert outputs == ()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"state": 99},
+        {"state": 4},
+        {"state": 5, "latch_id": 1, "faults": 1},
+        {"faults": 1 << 12},
+        {"faults": 1},
+        {"end_reason": 1},
+        {"boot_id": 2},
+    ],
+    ids=str,
+)
+def test_the_status_that_arms_is_judged_like_any_other(odd: dict[str, int]) -> None:
+    state, outputs = step(MEASURED, Answered(SetLevel(0, 1500), replace(STATUS_OFF, **odd)), NOW)
+    assert not isinstance(state, Running)
+    assert not any(isinstance(each, SetLevel) for each in outputs)

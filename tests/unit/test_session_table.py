@@ -26,7 +26,7 @@ from tests.session_examples import INPUTS, NOW, STATES
 # From each state to each other that it may ever reach in one step. What is not here is forbidden.
 LEGAL = {
     "Idle": {"Idle", "Arming", "Stopping"},
-    "Arming": {"Arming", "Preflight", "Running", "Stopping", "Ended"},
+    "Arming": {"Arming", "Preflight", "Running", "Paused", "Stopping", "Ended"},
     "Preflight": {"Preflight", "Running", "Paused", "Stopping", "Ended"},
     "Running": {"Running", "Paused", "Stopping", "Ended"},
     "Paused": {"Paused", "Running", "Arming", "Stopping", "Ended"},
