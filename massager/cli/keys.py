@@ -1,6 +1,7 @@
 """Single key presses from a terminal, whose modes are always put back."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from types import TracebackType
@@ -12,6 +13,8 @@ except ImportError:  # no such terminals here
     termios = None  # type: ignore[assignment]
 
 _READ_BYTES: Final = 64
+# Arrows and function keys (CSI, SS3), or the escape key by itself.
+_SEQUENCE: Final = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.)?", re.DOTALL)
 _LOCAL, _CONTROL_CHARACTERS = 3, 6  # places in what tcgetattr returns
 
 
@@ -62,7 +65,8 @@ class Keys:
     def read(self) -> Iterator[str]:
         """The keys that were pressed. Raises EOFError where the terminal is gone.
 
-        Arrows and function keys come as one sequence, and none of them means anything here.
+        Arrows and function keys come as sequences, and none of them means anything here; a key
+        pressed right behind one may come in the same read, and counts.
         """
         try:
             data = os.read(self.fd, _READ_BYTES)
@@ -70,5 +74,4 @@ class Keys:
             data = b""
         if not data:
             raise EOFError
-        if not data.startswith(b"\x1b"):
-            yield from data.decode("utf-8", "ignore").lower()
+        yield from _SEQUENCE.sub(b"", data).decode("utf-8", "ignore").lower()
