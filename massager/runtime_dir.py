@@ -94,23 +94,24 @@ def owners(environ: Mapping[str, str]) -> list[Owner]:
 def claim_device(directory: str, device: str, pid: int) -> int:
     """Become the only owner of `device` among this user's processes, until the process ends.
 
-    Returns the descriptor that holds the claim. Raises Refused, naming the owner.
+    Returns the descriptor that holds the claim. Raises Refused, naming the owner, and ConfigError
+    where the directory cannot be written.
     """
-    import fcntl
     from hashlib import sha256
 
     name = sha256(os.fsencode(same_device(device))).hexdigest()[:16]
-    fd = os.open(f"{directory}/{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        text = os.pread(fd, 20, 0).decode("ascii", "replace")
-        os.close(fd)
-        raise Refused(
-            f"{device} is in use by {_named(text)}; end it with `massager stop`"
+        fd = os.open(f"{directory}/{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            _hold(fd, device, pid)
+        except BaseException:
+            os.close(fd)
+            raise
+    except OSError as error:
+        raise ConfigError(
+            f"nobody could tell that {device} is in use: the runtime directory {directory} cannot "
+            f"be written ({error.strerror}); set MASSAGER_RUNTIME_DIR to another"
         ) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, str(pid).encode(), 0)
     return fd
 
 
@@ -120,6 +121,20 @@ def same_device(device: str) -> str:
     if scheme != "serial" or "/" not in rest:
         return device
     return f"serial:{os.path.realpath(rest.partition('?')[0])}"
+
+
+def _hold(fd: int, device: str, pid: int) -> None:
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(fd, 20, 0).decode("ascii", "replace")
+        raise Refused(
+            f"{device} is in use by {_named(text)}; end it with `massager stop`"
+        ) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, str(pid).encode(), 0)
 
 
 def _named(pid_text: str) -> str:

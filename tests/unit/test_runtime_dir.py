@@ -1,6 +1,7 @@
 """The directory in which running controllers are found: whose it is, and who holds which device."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,23 @@ def test_the_second_owner_of_a_device_is_refused_and_told_who_has_it(tmp_path: P
     os.close(claim_device(str(tmp_path), "tcp://foot:3334", 1))
     os.close(held)
     os.close(claim_device(str(tmp_path), "tcp://foot:3333", 1))
+
+
+def test_a_full_runtime_directory_is_named_and_nothing_is_claimed(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # no file may grow
+    try:
+        with pytest.raises(ConfigError, match=rf"{tmp_path} cannot .*MASSAGER_RUNTIME_DIR"):
+            claim_device(str(tmp_path), "tcp://foot:3333", 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    os.close(claim_device(str(tmp_path), "tcp://foot:3333", 1))
+
+
+def test_a_runtime_directory_in_which_nothing_can_be_made_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"/proc/self cannot .*MASSAGER_RUNTIME_DIR"):
+        claim_device("/proc/self", "tcp://foot:3333", 1)
 
 
 def test_one_serial_port_is_one_device_under_all_its_paths(tmp_path: Path) -> None:
