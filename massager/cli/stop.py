@@ -7,9 +7,10 @@ import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from typing import Final, TextIO
+from typing import Final
 
 from massager.api_client import Conversation, Reply
+from massager.cli.saying import mend_streams, say
 from massager.errors import ExitCode
 from massager.runtime_dir import Owner, owners, same_device
 
@@ -34,6 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """0 once every motor is known to be off, 5 where one is not, 4 where no device was reached."""
+    mend_streams()
     conversation = Conversation(owners(os.environ), {"request": "stop", "now": args.now})
     driven = {same_device(owner.device or "") for owner in conversation.owners}
     code = _Stops(conversation, args.now).run() if driven else None
@@ -75,7 +77,7 @@ class _Stops:
                 self._answered(owner, reply)
             elif owner not in self._off and owner.has_left:
                 self._off[owner] = True
-                _say(f"Process {owner.pid} had just ended its session by itself.")
+                say(f"Process {owner.pid} had just ended its session by itself.")
             if len(self._off) == len(self._conversation.owners):
                 return
 
@@ -87,11 +89,11 @@ class _Stops:
         if reply.get("stage") != "taken" and owner not in self._acknowledged:
             self._acknowledged.add(owner)
             device = session.get("device") or owner.device
-            _say(f"{self._word}: {device} (process {owner.pid}).")
+            say(f"{self._word}: {device} (process {owner.pid}).")
         if reply.get("stage") == "ended":
             confirmed = bool(session.get("output_confirmed"))
             self._off[owner] = confirmed or not session.get("device")
-            _say(_motor(session, confirmed))
+            say(_motor(session, confirmed))
 
     def _complain(self, owner: Owner) -> None:
         if owner in self._acknowledged:
@@ -101,7 +103,7 @@ class _Stops:
         else:
             problem = "does not answer"
         end = "" if owner in self._heard else f" To end the process: kill -9 {owner.pid}"
-        _say(
+        say(
             f"massager: process {owner.pid} ({owner.command or 'unknown'}), which drives "
             f"{owner.device or 'an unknown device'}, {problem}. The device stops by itself within "
             f"2.5 s once no setpoint reaches it. If it still moves, pull the plug.{end}",
@@ -115,9 +117,3 @@ def _motor(session: dict[str, object], confirmed: bool) -> str:
     if not session.get("device"):
         return "Nothing had been sent that moves the motor."
     return "Whether the motor is off is unknown. If it still moves, pull the plug."
-
-
-def _say(text: str, stream: TextIO | None = None) -> None:
-    stream = stream or sys.stdout
-    stream.write(text + "\n")
-    stream.flush()

@@ -4,6 +4,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Final
 
+from massager.cli.saying import say
 from massager.errors import ExitCode, NoDevice
 
 if TYPE_CHECKING:
@@ -27,9 +28,8 @@ def stop_device(args: Namespace) -> int:
         raise NoDevice(NOTHING_TO_STOP)
     url, settings = found
     if isinstance(url, SimUrl):
-        _say("No such session runs, and a simulated device lives only in its session: all is off.")
+        say("No such session runs, and a simulated device lives only in its session: all is off.")
         return ExitCode.OK
-    _say(f"No session of yours drives {url}; sending it the stop.")
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(_stop(url, settings, args.now))
 
@@ -45,27 +45,24 @@ async def _stop(url: "DeviceUrl", settings: "Settings", now: bool) -> ExitCode:
     await controller.open()
     try:
         controller.request(HardStop() if now else SoftStop())
+        say(f"No session of yours drives {url}; sending it the stop.")
         while not isinstance(controller.state, Ended):
             await controller.changed()
             if isinstance(controller.state, Stopping) and controller.state.acknowledged:
                 if not said:
-                    _say("The device has taken it.")
+                    say("The device has taken it.")
                 said = True
     finally:
         await controller.close()
     if controller.state.output_confirmed:
-        _say("The motor is off (the device confirmed it).")
+        say("The motor is off (the device confirmed it).")
         if now:
-            _say("It stays latched until `massager clear`.")
+            say("It stays latched until `massager clear`.")
         return ExitCode.OK
     garbage = " Something answered that is no massager." if controller.bad_frames else ""
-    sys.stderr.write(
+    say(
         "massager: the device did not confirm that its motor is off. If it still moves, pull the "
-        f"plug.{garbage}\n"
+        f"plug.{garbage}",
+        sys.stderr,
     )
     return ExitCode.FAILED
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

@@ -1,0 +1,31 @@
+"""Words that may be lost: what a stop says must never keep it from being sent, or fail it.
+
+Part of a stop's start-up: nothing is imported that takes time.
+"""
+
+import os
+import sys
+from typing import TextIO
+
+
+def mend_streams() -> None:
+    """A standard stream that was closed before the start becomes one that leads nowhere.
+
+    Its number is taken with it: a device that is opened next must not become the output.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, open(nowhere, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """A line on stdout, or on `stream`. Nothing where nobody can read it."""
+    stream = stream or sys.stdout
+    if stream is None:
+        return
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except (OSError, ValueError):  # full, gone, or closed
+        return
