@@ -96,6 +96,7 @@ class ApiServer:
         self._server.close()
         for client in list(self._clients):
             client.tell()
+            client.give_up()
             client.end()
         if self._clients:
             with suppress(TimeoutError):
@@ -108,6 +109,11 @@ class ApiServer:
         return Done.model_validate(
             {"stage": stage, "owner": self._owner, "session": as_dict(self.session.snapshot())}
         )
+
+    def unconfirmed(self) -> Done:
+        """The last answer about a session that is left before its end is known."""
+        session = as_dict(self.session.snapshot()) | {"output_confirmed": False}
+        return Done.model_validate({"stage": "ended", "owner": self._owner, "session": session})
 
     def joined(self, client: "_Client") -> None:
         """One more; where there are too many, whoever was silent the longest has to go."""
@@ -208,6 +214,12 @@ class _Client(asyncio.BufferedProtocol):
                 self._say(self._server.done("acknowledged"))
         if self._watching:
             self._tell_watcher(ended)
+
+    def give_up(self) -> None:
+        """Say that nobody will learn here whether the stop it asked for has reached the motor."""
+        if self._stopping:
+            self._stopping = False
+            self._say(self._server.unconfirmed())
 
     def end(self) -> None:
         """Close once the answers have left."""

@@ -55,6 +55,7 @@ class _Stops:
         self._heard: set[Owner] = set()
         self._acknowledged: set[Owner] = set()
         self._off: dict[Owner, bool] = {}
+        self._left: set[Owner] = set()  # in the middle of its stop
 
     def run(self) -> ExitCode:
         """Wait for the answers and say what came of it."""
@@ -75,6 +76,8 @@ class _Stops:
         for owner, reply in self._conversation.answers(until_s):
             if reply is not None:
                 self._answered(owner, reply)
+            elif owner not in self._off and owner in self._heard:
+                self._left.add(owner)
             elif owner not in self._off and owner.has_left:
                 self._off[owner] = True
                 say(f"Process {owner.pid} had just ended its session by itself.")
@@ -92,12 +95,14 @@ class _Stops:
             say(f"{self._word}: {device} (process {owner.pid}).")
         if reply.get("stage") == "ended":
             confirmed = bool(session.get("output_confirmed"))
-            self._off[owner] = confirmed or not session.get("device")
+            self._off[owner] = confirmed or _nothing_moved(session)
             say(_motor(session, confirmed))
 
     def _complain(self, owner: Owner) -> None:
         if owner in self._acknowledged:
             problem = "has stopped it, but the device has not confirmed that its motor is off"
+        elif owner in self._left:
+            problem = "has left, and nobody knows whether its motor is off"
         elif owner in self._heard:
             problem = "goes on sending the stop, but the device does not answer"
         else:
@@ -111,9 +116,14 @@ class _Stops:
         )
 
 
+def _nothing_moved(session: dict[str, object]) -> bool:
+    """A session that ended before it met its device; one that was left is of another phase."""
+    return not session.get("device") and session.get("phase") == "ended"
+
+
 def _motor(session: dict[str, object], confirmed: bool) -> str:
     if confirmed:
         return "The motor is off (the device confirmed it)."
-    if not session.get("device"):
+    if _nothing_moved(session):
         return "Nothing had been sent that moves the motor."
     return "Whether the motor is off is unknown. If it still moves, pull the plug."
