@@ -1,25 +1,61 @@
 """The command line: parse, ask, print, exit code. What takes time to import waits for its use."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 
 from massager.errors import ExitCode, MassagerError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+# What writing to a full disk, a closed pipe, a terminal that is gone or no output at all brings.
+_UNWRITABLE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EPIPE,
+    errno.EIO,
+    errno.EBADF,
+)
+
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command (default: the process's) and return the exit code. Prints every error."""
+    """Run one command (default: the process's) and return the exit code. Prints every error.
+
+    Where its output cannot be written the exit code is 5 at least, without a word if whoever
+    read it has left.
+    """
+    _open_missing_streams()
+    code = int(ExitCode.FAILED)
+    unwritten: OSError | None = None
     try:
-        return _program(sys.argv[1:] if words is None else words)
+        code = _outcome(sys.argv[1:] if words is None else words)
+    except OSError as error:
+        if error.filename is not None or error.errno not in _UNWRITABLE:
+            raise
+        unwritten = error
+    finally:
+        unwritten = _flush() or unwritten
+    if unwritten is None:
+        return code
+    if not isinstance(unwritten, BrokenPipeError):
+        _complain(f"the output could not be written: {unwritten.strerror}")
+    return code or ExitCode.FAILED
+
+
+def _outcome(words: Sequence[str]) -> int:
+    try:
+        return _program(words)
     except MassagerError as error:
         _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has left, which is no mistake
-        return ExitCode.FAILED
-    finally:
-        _flush()
+    except SystemExit as leaving:  # --help and --version
+        return leaving.code if isinstance(leaving.code, int) else ExitCode.OK
 
 
 def _program(words: Sequence[str]) -> int:
@@ -36,14 +72,35 @@ def _complain(text: str) -> None:
     shown = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
     try:
         sys.stderr.write(f"massager: {shown}\n")
+        sys.stderr.flush()
     except OSError:  # nobody reads it
-        return
+        _discard(sys.stderr)
 
 
-def _flush() -> None:
+def _open_missing_streams() -> None:
+    """A process may be started without standard streams (`>&-`); then nobody reads or types."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The lowest free descriptor is the missing one, so no other file can become it.
+            fd = os.open(os.devnull, os.O_RDWR)
+            stream = open(fd, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
+            setattr(sys, name, stream)
+
+
+def _flush() -> OSError | None:
     """What cannot be flushed now would be an ugly message of the interpreter later."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
+    unwritten = None
+    for stream in (sys.stderr, sys.stdout):
+        try:
+            stream.flush()
+        except OSError as error:
+            unwritten = error
+            _discard(stream)
+    return unwritten
+
+
+def _discard(stream: "TextIO") -> None:
+    """Let what is still in its buffers go nowhere."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, stream.fileno())
+    os.close(devnull)

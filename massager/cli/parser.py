@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from _typeshed import SupportsWrite
+
 
 class Command:
     """One command: `add` and `run` are functions of `module`, looked up when it is used."""
@@ -96,6 +98,11 @@ class _CommandsHelp(_Help):
 
 class _Parser(argparse.ArgumentParser):
     """Its errors are ours."""
+
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+        """Raises OSError where argparse would keep quiet: a help that nobody got is no success."""
+        if message:
+            (file or sys.stderr).write(message)
 
     def error(self, message: str) -> "NoReturn":
         """Raises UsageError."""
