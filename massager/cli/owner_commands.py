@@ -80,14 +80,14 @@ def run_intensity(args: Namespace) -> int:
 
 def run_extend(args: Namespace) -> int:
     """More minutes."""
-    session = _ask_one(args, {"request": "extend", "minutes": args.minutes})["session"]
+    session = _ask_one(args, {"request": "extend", "minutes": args.minutes}).get("session", {})
     left = f"; {_clock(session['time_left_ms'])} left" if session.get("time_left_ms") else ""
     _say(f"{args.minutes:g} min more{left}.")
     return ExitCode.OK
 
 
 def run_status(args: Namespace) -> int:
-    """0 also where nothing runs; 5 where an owner does not answer."""
+    """0 also where nothing runs; 5 where an owner does not answer, or not with its status."""
     asked = _chosen(args)
     if args.watch:
         from massager.cli.status_watch import watch
@@ -96,23 +96,38 @@ def run_status(args: Namespace) -> int:
         if owner is None:
             raise Refused(NOTHING_RUNS)
         return watch(Conversation([owner], {"request": "status", "watch": True}), args.json)
-    found = ask(asked, {"request": "status"}, ANSWER_S)
-    hung = [owner for owner in owners(os.environ) if owner in asked and owner not in found]
+    answers = ask(asked, {"request": "status"}, ANSWER_S)
+    hung = [owner for owner in owners(os.environ) if owner in asked and owner not in answers]
+    found = {owner: reply for owner, reply in answers.items() if reply.get("ok")}
+    refusals = {owner: reason_of(answers[owner]) for owner in sorted(answers) if owner not in found}
     if args.json:
         sessions = [_json_of(owner, reply) for owner, reply in sorted(found.items())]
+        sessions += [
+            {"pid": owner.pid, "url": owner.device, "answers": True, "error": reason}
+            for owner, reason in refusals.items()
+        ]
         sessions += [{"pid": owner.pid, "url": owner.device, "answers": False} for owner in hung]
         _say(json.dumps({"sessions": sessions}))
     else:
         for owner, reply in sorted(found.items()):
             _say(_in_words(owner, reply))
-        if not found and not hung:
+        if not answers and not hung:
             _say(
                 "No session of yours runs. Start one: massager start; "
                 "look at a device: massager devices"
             )
     for owner in hung:
         sys.stderr.write(f"massager: {_silence(owner)}\n")
-    return ExitCode.FAILED if hung else ExitCode.OK
+    for owner, reason in refusals.items():
+        sys.stderr.write(f"massager: process {owner.pid} does not tell its status: {reason}\n")
+    return ExitCode.FAILED if hung or refusals else ExitCode.OK
+
+
+def reason_of(reply: Reply) -> str:
+    """Why a request was not done, from an answer that is not `ok`."""
+    error = reply.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return str(message or "no reason was given")
 
 
 # --- whom to ask --------------------------------------------------------------------------------
@@ -131,7 +146,7 @@ def _ask_one(args: Namespace, request: Mapping[str, object]) -> Reply:
             break
         conversation.close()
         if not reply.get("ok"):
-            raise Refused(str(reply.get("error", {}).get("message", "no reason was given")))
+            raise Refused(reason_of(reply))
         return reply
     conversation.close()
     raise SessionFailed(_silence(owner))

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Final
 
 from massager.api_client import Conversation, Reply
+from massager.cli.owner_commands import reason_of
 from massager.cli.reporters import Outlet, Reporter, reporter_for
 from massager.errors import ExitCode, SessionFailed
 from massager.snapshot import Snapshot
@@ -26,6 +27,9 @@ def watch(conversation: Conversation, as_json: bool) -> int:
             for _, reply in conversation.answers(heard_s + SILENCE_S):
                 if reply is None:
                     raise SessionFailed("the process that ran the session is gone")
+                if not reply.get("ok"):
+                    why = reason_of(reply)
+                    raise SessionFailed(f"the session does not tell its status: {why}")
                 heard_s = time.monotonic()
                 if shown.show(reply):
                     return ExitCode.OK
