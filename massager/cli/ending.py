@@ -81,24 +81,27 @@ def exit_code_of(ended: Snapshot) -> ExitCode:
     return code
 
 
-def closing_lines(ended: Snapshot) -> list[str]:
-    """Why it ended and what to do; what is known of the motor now; how long it ran."""
-    lines = [_why(ended), motor_line(ended)]
+def closing_lines(ended: Snapshot, url: str) -> list[str]:
+    """Why it ended and what to do; what is known of the motor now; how long it ran.
+
+    `url` is the device's: what is latched in a device of this process (`sim:`) ends with it.
+    """
+    lines = [_why(ended, url), motor_line(ended)]
     if ended.motor_on_ms:
         ran = clock(ended.motor_on_ms / 1000)
         lines.append(f"It ran for {ran}, at {ended.highest_output_permille} ‰ at most.")
     return lines
 
 
-def _why(ended: Snapshot) -> str:
+def _why(ended: Snapshot, url: str) -> str:
     reason = StopReason(ended.reason or "")
     what, advice = _WORDS[reason]
     if ended.detail:
         what = f"{what}: {ended.detail.rstrip('.')}"
     elif what in _NEEDS_MORE:
         what = f"{what}: {reason}"
-    if advice == _LATCHED and not ended.output_confirmed:
-        advice = ""  # nobody knows
+    if advice == _LATCHED and (not ended.output_confirmed or url.startswith("sim:")):
+        advice = ""  # nobody knows, or it is gone
     return f"{what}. {advice}".rstrip()
 
 

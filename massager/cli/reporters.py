@@ -110,6 +110,7 @@ class JsonReporter:
 
     def __init__(self, outlet: Outlet, facts: events.Event) -> None:
         self._outlet = outlet
+        self._url = facts["url"]
         self._events = events.Events(facts)
 
     @property
@@ -134,7 +135,7 @@ class JsonReporter:
         """An event; in words on stderr, too, where something is wrong."""
         self._write(events.ended(now, exit_code))
         self._outlet.close()
-        _complain(now, exit_code, quietly=self.broken)
+        _complain(now, exit_code, self._url, quietly=self.broken)
 
     def left(self) -> None:
         """Nothing to say."""
@@ -149,6 +150,7 @@ class PlainReporter:
 
     def __init__(self, outlet: Outlet, facts: events.Event, *, blocks: bool, quiet: bool) -> None:
         self._outlet = outlet
+        self._url = facts["url"]
         self._events = events.Events(facts)
         self._blocks = blocks
         self._quiet = quiet
@@ -182,10 +184,10 @@ class PlainReporter:
         """Why, and what is known of the motor; on stderr where something is wrong."""
         if exit_code in _GOOD:
             self._quiet = False
-            for line in closing_lines(now):
+            for line in closing_lines(now, self._url):
                 self._line(line)
         self._outlet.close()
-        _complain(now, exit_code, quietly=self.broken)
+        _complain(now, exit_code, self._url, quietly=self.broken)
 
     def left(self) -> None:
         """Nothing to say."""
@@ -202,6 +204,7 @@ class LiveReporter:
     def __init__(
         self,
         outlet: Outlet,
+        url: str,
         *,
         blocks: bool,
         colour: bool,
@@ -210,6 +213,7 @@ class LiveReporter:
         time_s: Callable[[], float],
     ) -> None:
         self._outlet = outlet
+        self._url = url
         self._blocks, self._colour, self._speed = blocks, colour, speed
         self._keys = keys
         self._time_s = time_s
@@ -242,7 +246,9 @@ class LiveReporter:
     def ended(self, now: Snapshot, exit_code: ExitCode) -> None:
         """The picture makes room for why it ended and what is known of the motor."""
         columns = max(shutil.get_terminal_size((80, 24)).columns, 20)
-        text = "".join(f"{row}\n" for line in closing_lines(now) for row in wrap(line, columns))
+        text = "".join(
+            f"{row}\n" for line in closing_lines(now, self._url) for row in wrap(line, columns)
+        )
         self._outlet.write(self._back() + "\x1b[J" + (text if self._blocks else in_ascii(text)))
         self._outlet.close()
 
@@ -287,7 +293,15 @@ def reporter_for(
     if quiet or not can_draw(stream):
         return PlainReporter(outlet, facts, blocks=blocks, quiet=quiet)
     colour = not os.environ.get("NO_COLOR")
-    return LiveReporter(outlet, blocks=blocks, colour=colour, speed=speed, keys=keys, time_s=time_s)
+    return LiveReporter(
+        outlet,
+        facts["url"],
+        blocks=blocks,
+        colour=colour,
+        speed=speed,
+        keys=keys,
+        time_s=time_s,
+    )
 
 
 def can_draw(stream: TextIO) -> bool:
@@ -295,12 +309,12 @@ def can_draw(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def _complain(now: Snapshot, exit_code: ExitCode, *, quietly: bool) -> None:
+def _complain(now: Snapshot, exit_code: ExitCode, url: str, *, quietly: bool) -> None:
     """What is wrong, on stderr; nobody who has closed a pipe wants to read that all is off."""
     if exit_code in _GOOD or (quietly and now.output_confirmed):
         return
     with suppress(OSError):
-        sys.stderr.write("\n".join(f"massager: {line}" for line in closing_lines(now)) + "\n")
+        sys.stderr.write("\n".join(f"massager: {line}" for line in closing_lines(now, url)) + "\n")
 
 
 def _without_waiting(fd: int) -> tuple[int, bool]:

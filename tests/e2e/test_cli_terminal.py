@@ -140,7 +140,7 @@ def test_keys_pause_resume_change_the_intensity_and_extend(
     screen.press("x")
 
     assert screen.wait() == 0
-    assert "Emergency stop. It stays latched" in screen.raw
+    assert "Emergency stop.\r\nThe motor is off" in screen.raw  # the latch ended with it
 
 
 def test_arrows_and_other_keys_mean_nothing(terminal: Callable[..., Terminal]) -> None:
