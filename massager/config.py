@@ -166,6 +166,11 @@ def load(
     """
     must_exist = path is None and bool(environ.get("MASSAGER_CONFIG"))
     file = read_config_text(path or config_path(environ), must_exist)
+    return load_with(flags, environ, file)
+
+
+def load_with(flags: Mapping[str, object], environ: Mapping[str, str], file: ConfigText) -> Config:
+    """As `load`, with a file that has been read."""
     layers = [
         _Layer("flag", _flag_values(flags), lambda key: f"--{key}", UsageError),
         _Layer("environment", _variables(environ), VARIABLES.__getitem__, ConfigError),

@@ -7,9 +7,10 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from massager.errors import ConfigError
 
@@ -73,6 +74,29 @@ def read_config_text(path: Path, must_exist: bool) -> ConfigText:
     return ConfigText(path, table, text, bool(mode & 0o077))
 
 
+def read_config_lines(path: Path) -> ConfigText:
+    """What single lines of a file that is no TOML still say, for a stop. Raises nothing.
+
+    A key that two lines give differently counts as not given.
+    """
+    import tomllib
+
+    try:
+        content, mode = _read(path, FILE_MAX_BYTES)
+    except ConfigError:
+        return ConfigText(path)
+    text = (content or b"").decode("utf-8-sig", "replace").replace("\r\n", "\n")
+    table: dict[str, Any] = {}
+    header = ""
+    for line in text.split("\n"):
+        if line.lstrip().startswith("["):
+            header = line if _HEADER.fullmatch(line) else "[unknown]"
+            continue
+        with suppress(ValueError, RecursionError):
+            _add(table, tomllib.loads(f"{header}\n{line}"))
+    return ConfigText(path, table, text, bool(mode & 0o077))
+
+
 def read_password(path: Path, named_by: str) -> tuple[str, bool]:
     """The first line of a password file, and whether others may read it. Raises ConfigError."""
     shown = printable(str(path))
@@ -91,6 +115,15 @@ def read_password(path: Path, named_by: str) -> tuple[str, bool]:
 def printable(text: str) -> str:
     """`text` on one line, whatever is in it."""
     return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def _add(table: dict[str, Any], found: Mapping[str, object]) -> None:
+    for key, value in found.items():
+        place = table.setdefault(key, {} if isinstance(value, dict) else value)
+        if isinstance(place, dict) and isinstance(value, dict):
+            _add(place, value)
+        elif place != value:
+            table[key] = None
 
 
 def _read(path: Path, max_bytes: int) -> tuple[bytes | None, int]:

@@ -5,6 +5,8 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Final
 
+from massager.cli.saying import say
+
 if TYPE_CHECKING:
     from massager.config import Config
     from massager.transports import DeviceUrl, Settings
@@ -16,6 +18,13 @@ def device_of(args: Namespace) -> "tuple[DeviceUrl, Settings] | None":
     """The device that is chosen and what its transport needs; None where none is chosen."""
     config = _load({"device": getattr(args, "device", None)})
     return _device(config, speed=1)
+
+
+def device_to_stop(args: Namespace) -> "tuple[DeviceUrl, Settings] | None":
+    """As `device_of`, whatever else is wrong in the config: for a stop. Says nothing."""
+    from massager.config_rescue import load_for_stop
+
+    return _device(load_for_stop({"device": args.device}, os.environ), speed=1)
 
 
 def settle(args: Namespace) -> "Config":
@@ -47,5 +56,5 @@ def _load(flags: dict[str, object]) -> "Config":
 
     config = load(flags, os.environ)
     for warning in config.warnings:
-        sys.stderr.write(f"massager: {warning}\n")
+        say(f"massager: {warning}", sys.stderr)
     return config

@@ -5,7 +5,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Final
 
 from massager.cli.saying import say
-from massager.errors import ExitCode, NoDevice
+from massager.errors import ConfigError, ExitCode, NoDevice
 
 if TYPE_CHECKING:
     from massager.transports import DeviceUrl, Settings
@@ -17,21 +17,44 @@ NOTHING_TO_STOP: Final = (
 
 
 def stop_device(args: Namespace) -> int:
-    """0 once the device has confirmed output 0, 5 where it did not. Raises NoDevice."""
-    import asyncio
-
+    """0 once the device has confirmed output 0, 5 where not. Raises NoDevice, ConfigError."""
     from massager.cli.settings import device_of
-    from massager.transports.url import SimUrl
 
-    found = device_of(args)
+    try:
+        found = device_of(args)
+    except ConfigError as mistake:
+        return _stop_in_spite_of(mistake, args)
     if found is None:
         raise NoDevice(NOTHING_TO_STOP)
-    url, settings = found
+    return _send(*found, args.now)
+
+
+def _stop_in_spite_of(mistake: ConfigError, args: Namespace) -> int:
+    """With what is right in the config. Said only afterwards: nothing delays the stop."""
+    from massager.cli.settings import device_to_stop
+
+    try:
+        found = device_to_stop(args)
+    except ConfigError as error:  # the device itself
+        mistake, found = error, None
+    if found is None:
+        raise ConfigError(f"{mistake}. And {NOTHING_TO_STOP}")
+    try:
+        return _send(*found, args.now)
+    finally:
+        say(f"massager: {mistake} (the stop did without this setting)", sys.stderr)
+
+
+def _send(url: "DeviceUrl", settings: "Settings", now: bool) -> int:
+    import asyncio
+
+    from massager.transports.url import SimUrl
+
     if isinstance(url, SimUrl):
         say("No such session runs, and a simulated device lives only in its session: all is off.")
         return ExitCode.OK
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        return runner.run(_stop(url, settings, args.now))
+        return runner.run(_stop(url, settings, now))
 
 
 async def _stop(url: "DeviceUrl", settings: "Settings", now: bool) -> ExitCode:

@@ -76,6 +76,116 @@ def test_a_stop_of_a_session_tells_by_its_exit_code_though_its_words_cannot_be_w
     assert not turns(simulator)
 
 
+# --- settings that are wrong -------------------------------------------------------------------
+
+BROKEN = {
+    "an unknown key": "intensty = 3\n",
+    "a wrong value": "minutes = 900\n",
+    "no TOML": "intensity = = 3\n",
+    "no text": "# \udcff\n",
+    "a device that is wrong": "device = 'nonsense'\n",
+    "a password file that is missing": "[mqtt]\npassword_file = 'missing'\n",
+    "two passwords": "[mqtt]\npassword = 'a'\npassword_file = 'missing'\n",
+}
+
+
+def write_config(folder: Path, text: str) -> None:
+    """As the person's own file."""
+    place = folder / "config" / "massager"
+    place.mkdir(parents=True)
+    (place / "config.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_stop_of_a_named_device_is_sent_though_the_config_is_broken(
+    text: str, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    write_config(tmp_path, text)
+
+    done = massager(tmp_path, "stop", "--now", "--device", simulator.url)
+
+    assert is_latched(simulator), done
+    assert done.code == 0
+    assert "config.toml, line" in done.err
+    assert "the stop did without this setting" in done.err
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        {"MASSAGER_INTENSITY": "nan"},
+        {"MASSAGER_DEVICE": "nonsense"},
+        {"MASSAGER_CONFIG": "/nowhere/config.toml"},
+    ],
+    ids=str,
+)
+def test_a_stop_of_a_named_device_is_sent_though_a_variable_is_wrong(
+    variable: dict[str, str], simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    done = massager(tmp_path, "stop", "--now", "--device", simulator.url, extra=variable)
+
+    assert is_latched(simulator), done
+    assert done.code == 0
+    assert next(iter(variable.values())) in done.err
+
+
+@pytest.mark.parametrize("text", ["intensty = 3\n", "intensity = = 3\n", "[limits\n"])
+def test_a_stop_finds_the_configured_device_though_another_setting_is_wrong(
+    text: str, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    write_config(tmp_path, f"device = '{simulator.url}'\n{text}")
+
+    done = massager(tmp_path, "stop", "--now")
+
+    assert is_latched(simulator), done
+    assert done.code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "intensty = 3\n",
+        "device = 'nonsense'\n",
+        "device = 'serial:/dev/a'\ndevice = 'serial:/dev/b'\n",
+    ],
+)
+def test_a_stop_without_a_device_says_what_is_wrong_in_the_config(
+    text: str, tmp_path: Path
+) -> None:
+    write_config(tmp_path, text)
+
+    done = massager(tmp_path, "stop", "--now")
+
+    assert (done.code, done.out) == (2, "")
+    assert "config.toml, line" in done.err
+    assert "massager stop --device URL" in done.err
+
+
+def test_a_wrong_variable_stops_no_other_device_in_its_place(
+    simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    write_config(tmp_path, f"device = '{simulator.url}'\n")
+
+    done = massager(tmp_path, "stop", "--now", extra={"MASSAGER_DEVICE": "nonsense"})
+
+    assert done.code == 2
+    assert not is_latched(simulator)
+
+
+def test_a_session_is_stopped_whatever_the_config_says(
+    simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    with Running(tmp_path, "start", "--device", simulator.url) as session:
+        wait_until(lambda: turns(simulator), "the motor turns")
+        write_config(tmp_path, "intensity = = 3\n")
+
+        done = massager(tmp_path, "stop", extra={"MASSAGER_INTENSITY": "nan"})
+
+        assert (done.code, done.err) == (0, "")
+        assert session.wait() == 0
+    assert not turns(simulator)
+
+
 # --- a controller that leaves before the device has answered -----------------------------------
 
 
