@@ -996,18 +996,22 @@ async def test_what_arrives_while_it_closes_sets_no_timer() -> None:
 
 
 def test_a_setpoint_of_a_session_that_the_device_has_just_voided_is_not_sent() -> None:
-    """Late answers in one read: the first lets it go on, the second says that it is over."""
+    """Two answers in one read: the first says that the feet are on, the second that it is over."""
     with World() as world:
-        world.start_and_run(60)
-        world.device(fault="delay", ms=300)
-        world.run(2)
+        world.device(feet=False)
+        world.start()
+        world.run(1)
+        assert world.is_in(Preflight)
+        world.device(fault="coalesce", ms=1_000, direction="up")
+        world.run(0.1)
+        world.device(feet=True)
+        world.run(0.5)
         world.device(fault="silent_reboot")
-        for _ in range(40):
-            world.request(SetIntensity(5))
-            world.request(SetIntensity(6))
-            world.run(0.02)
-        ended = world.run_until_ended(5)
-        assert ended.reason is StopReason.DEVICE_RESTARTED
+        world.run(0.3)
+        assert world.is_in(Preflight)
+        world.run(0.2)
+        assert world.reason is StopReason.DEVICE_RESTARTED
+        assert world.output == 0
         assert world.check() == []
 
 
@@ -1100,6 +1104,20 @@ async def test_a_lost_transport_is_tried_four_times_a_second_while_a_stop_is_unc
     assert transport.tries == 1 + 7
     await asyncio.sleep(1)
     assert transport.tries == 1 + 7
+    await controller.close()
+
+
+async def test_a_transport_that_was_found_again_is_not_opened_once_more() -> None:
+    transport = Shaky(failures=0)
+    controller = Controller(transport)
+    await controller.open()
+    controller.request(SoftStop())
+    controller.connection_lost(ConnectionLost("gone"))
+    await asyncio.sleep(0.5)
+    assert transport.tries == 2
+    controller.request(HardStop())
+    await asyncio.sleep(0.5)
+    assert transport.tries == 2
     await controller.close()
 
 

@@ -668,7 +668,7 @@ def test_a_lost_connection_forgets_everything_that_waits(open_line: Line) -> Non
     old = open_line.sent[0]
     open_line.send(GetLimits())
     open_line.send(SetLevel(950, 1500))
-    open_line.until(150)
+    open_line.until(50)
     open_line.link.reset()
     open_line.sent.clear()
     assert open_line.link.token == 0
