@@ -67,6 +67,7 @@ from massager.session_model import (
 )
 from massager.session_moves import (
     PULL_THE_PLUG,
+    STOPPED_LATE,
     UNREACHABLE,
     Live,
     Step,
@@ -195,6 +196,7 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
     state = replace(state, course=course, reason=reason, detail=detail, acknowledged=taken)
     state = replace(state, heard_ms=now_ms)
     if taken and status.output_permille == 0:
+        detail = STOPPED_LATE if detail == PULL_THE_PLUG else detail
         return Ended(course, reason, detail, output_confirmed=True), ()
     return state, ()
 

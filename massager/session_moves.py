@@ -39,6 +39,9 @@ Live: TypeAlias = Preflight | Running | Paused
 PULL_THE_PLUG: Final = "the motor does not stop: pull the plug"
 
 
+STOPPED_LATE: Final = "the motor stopped only after an emergency stop; have the device looked at"
+
+
 UNREACHABLE: Final = (
     "the device cannot be reached; it stops by itself within seconds. If it does not, pull the plug"
 )
