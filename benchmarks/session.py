@@ -18,9 +18,9 @@ from massager.transports import open_transport
 _SIMULATOR = Path(sys.executable).parent / "massager-simulator"
 
 
-def choice(program: str = "classic", minutes: int = 10) -> Choice:
-    """Intensity 6, 90 s of warm-up."""
-    return Choice(6, minutes * 60_000, 90_000, Shape.LINEAR, load_program(program))
+def choice(program: str = "classic") -> Choice:
+    """Intensity 6; 90 s of warm-up, 500 s of massage and 10 s of soft end: 10 minutes."""
+    return Choice(6, 500_000, 90_000, Shape.LINEAR, load_program(program))
 
 
 @contextmanager
