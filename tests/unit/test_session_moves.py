@@ -699,8 +699,9 @@ def test_the_first_reason_stays() -> None:
 
 
 def test_a_motor_that_stops_only_by_the_emergency_stop_is_not_said_to_run_on() -> None:
-    state: State = Stopping(course(), StopReason.REQUESTED, "", NOW - 3_000, acknowledged=True)
-    state = replace(state, heard_ms=NOW)
+    state: State = Stopping(
+        course(), StopReason.REQUESTED, "", NOW - 3_000, acknowledged=True, heard_ms=NOW
+    )
     state, outputs = step(state, Tick(), NOW)
     assert outputs == (EmergencyStop(),)
     state, _ = step(state, Answered(EmergencyStop(), OFF.status), NOW + 20)
