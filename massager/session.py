@@ -134,7 +134,7 @@ def _tick(state: State, now_ms: int) -> Step:
         case Preflight() | Running() | Paused():
             course = _clocked(state, now_ms)
             if is_silent(state, now_ms):
-                return lose_link(replace(state, course=course), "no answer", now_ms)
+                return lose_link(replace(state, course=course), now_ms)
     match state:
         case Preflight():
             return _preflight_tick(replace(state, course=course), now_ms)

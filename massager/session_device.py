@@ -183,13 +183,13 @@ def link_down(state: State, detail: str, now_ms: int) -> Step:
         case Arming():
             return handshake_ended(state, StopReason.NO_HANDSHAKE, detail), ()
         case Preflight() | Running() | Paused():
-            state, _ = lose_link(state, detail, now_ms)
+            state, _ = lose_link(state, now_ms)
             return state, ()
         case _:
             return state, ()
 
 
-def lose_link(state: Live, _detail: str, now_ms: int) -> Step:
+def lose_link(state: Live, now_ms: int) -> Step:
     if isinstance(state, Paused):
         if holds_session(state):
             state = replace(state, why=PauseReason.LINK_LOST, let_go_ms=now_ms)

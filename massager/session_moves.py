@@ -128,16 +128,14 @@ def _sitting_is_over(course: Course) -> bool:
 
 def replan(state: Running, progress: Progress, now_ms: int) -> Step:
     course = state.course
-    output = min(state.setpoint_permille, _known_output(course, state.setpoint_permille))
-    plan = continue_session(course.choice, course.levels, progress, output)
+    plan = continue_session(course.choice, course.levels, progress, _level_now(state))
     return running_tick(replace(state, plan=plan, plan_from_ms=now_ms), course, now_ms)
 
 
 def pause(state: Live, why: PauseReason, now_ms: int) -> Step:
     if isinstance(state, Running):
         course = replace(state.course, progress=progress_of(state, now_ms))
-        falls_from = min(state.setpoint_permille, _known_output(course, state.setpoint_permille))
-        paused = Paused(course, why, now_ms, falls_from)
+        paused = Paused(course, why, now_ms, _level_now(state))
     elif isinstance(state, Paused):
         return replace(state, why=why, let_go_ms=now_ms), ()
     else:
@@ -189,8 +187,10 @@ def holds_session(state: Paused) -> bool:
     return state.why in (PauseReason.PERSON, PauseReason.FEET)
 
 
-def _known_output(course: Course, otherwise: int) -> int:
-    return course.status.output_permille or otherwise
+def _level_now(state: Running) -> int:
+    """Where a new course begins: the output, but never above what was asked for."""
+    asked = state.setpoint_permille
+    return min(asked, state.course.status.output_permille or asked)
 
 
 def progress_of(state: Running, now_ms: int) -> Progress:
