@@ -1,10 +1,11 @@
-"""Writes what is made from `messages.py`, `limits.py` and the vectors: the tables of SPEC.md.
+"""Writes what is made from `messages.py`, `limits.py` and the vectors: SPEC.md's tables and C.
 
     python -m firmware_protocol.generate            write
     python -m firmware_protocol.generate --check    write nothing; exit 1 where something differs
 
 A table stands between `<!-- generated: NAME -->` and `<!-- end -->`. Another output is one more
-`Output`: a file, and a function from its present text to what it should be.
+`Output`: a file, and a function from its present text to what it should be. The C header is one
+only in a checkout: an installed package has no firmware beside it.
 """
 
 import argparse
@@ -13,22 +14,20 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 from functools import partial
 from pathlib import Path
+from struct import calcsize
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
-from firmware_protocol import limits, messages
+from firmware_protocol import generate_c, limits, messages
+from firmware_protocol.comments import ENUMERATIONS, Words, constants, kebab, meanings
 from firmware_protocol.messages import FINGERPRINT, FROZEN_TYPES, MESSAGES, Field, Layout
 
 _HERE: Final = Path(__file__).parent
 _MARKED: Final = re.compile(
     r"(<!-- generated: (?P<name>[a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL
-)
-_MEMBER: Final = re.compile(r"^    (?P<name>[A-Z_]+) = \d+  # (?P<meaning>.+)$", re.MULTILINE)
-_CONSTANT: Final = re.compile(
-    r"^(?P<name>[A-Z][A-Z_]*): Final = [^#\n]*?(?:  # (?P<why>.+))?$", re.MULTILINE
 )
 _WIDTHS: Final = {"B": "u8", "H": "u16", "I": "u32", "h": "i16", "8s": "8 bytes"}
 
@@ -76,7 +75,7 @@ def filled(text: str) -> str:
 
 
 def _old(output: Output) -> str:
-    return output.path.read_bytes().decode("utf-8")
+    return output.path.read_bytes().decode("utf-8") if output.path.exists() else ""
 
 
 # --- tables ------------------------------------------------------------------------------------
@@ -118,7 +117,7 @@ def _field_rows(fields: Iterable[tuple[str, Field]]) -> Iterator[Row]:
     offset = 0
     for name, field in fields:
         yield offset, _WIDTHS[field.code], f"`{name}`", field.unit, _range(field), field.meaning
-        offset += 8 if field.code == "8s" else {"B": 1, "I": 4}.get(field.code, 2)
+        offset += calcsize("<" + field.code)
 
 
 def _range(field: Field) -> str:
@@ -130,28 +129,13 @@ def _number(value: int) -> str:
     return f"{value:,}".replace("-", "−")
 
 
-def meanings(enumeration: type[IntEnum] | type[IntFlag]) -> dict[str, str]:
-    """What the comments say of each member."""
-    found = _MEMBER.finditer(inspect.getsource(enumeration))
-    return {match["name"]: match["meaning"] for match in found}
-
-
-def _enum_table(enumeration: type[IntEnum]) -> str:
-    meaning = meanings(enumeration)
+def _words_table(words: Words) -> str:
+    meaning = meanings(words)
+    if issubclass(words, IntFlag):
+        bits = ((bit.bit_length() - 1, f"`{bit:04X}`", str(bit.name)) for bit in words)
+        return _table(("bit", "mask", "name", "meaning"), ((*bit, meaning[bit[2]]) for bit in bits))
     return _table(
-        ("value", "name", "meaning"),
-        ((member.value, member.name, meaning[member.name]) for member in enumeration),
-    )
-
-
-def _flag_table(enumeration: type[IntFlag]) -> str:
-    meaning = meanings(enumeration)
-    return _table(
-        ("bit", "mask", "name", "meaning"),
-        (
-            (member.bit_length() - 1, f"`{member:04X}`", member.name, meaning[str(member.name)])
-            for member in enumeration
-        ),
+        ("value", "name", "meaning"), ((words[n].value, n, m) for n, m in meaning.items())
     )
 
 
@@ -169,10 +153,7 @@ def _reason_table() -> str:
 def _constant_table(module: ModuleType) -> str:
     return _table(
         ("name", "value", "note"),
-        (
-            (f"`{found['name']}`", _value(getattr(module, found["name"])), found["why"] or "")
-            for found in _CONSTANT.finditer(inspect.getsource(module))
-        ),
+        ((f"`{name}`", _value(value), why) for name, value, why in constants(module)),
     )
 
 
@@ -218,21 +199,18 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
         for layout in MESSAGES
         if layout.fields
     },
-    "state": lambda: _enum_table(messages.State),
-    "end-reason": lambda: _enum_table(messages.EndReason),
-    "event-code": lambda: _enum_table(messages.EventCode),
-    "reset-cause": lambda: _enum_table(messages.ResetCause),
-    "feet": lambda: _enum_table(messages.Feet),
+    **{kebab(words): partial(_words_table, words) for words in ENUMERATIONS},
     "reason": _reason_table,
-    "fault": lambda: _flag_table(messages.Fault),
-    "capability": lambda: _flag_table(messages.Capability),
-    "hello-flag": lambda: _flag_table(messages.HelloFlag),
     "constants": lambda: _constant_table(limits),
     "fingerprint": _fingerprint,
     "schema": _schema,
     "examples": _examples,
 }
-OUTPUTS: Final = (Output(_HERE / "SPEC.md", filled),)
+_C_HEADER: Final = _HERE.parent / "firmware" / "core" / "protocol.h"
+OUTPUTS: Final = (
+    Output(_HERE / "SPEC.md", filled),
+    *([Output(_C_HEADER, generate_c.header)] if _C_HEADER.parent.is_dir() else []),
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""SPEC.md agrees with the definition: tables byte for byte, examples frame by frame."""
+"""SPEC.md and protocol.h agree with the definition: byte for byte, examples frame by frame."""
 
 import re
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import pytest
 import firmware_protocol
 from firmware_protocol import limits, messages
 from firmware_protocol.codec import decode
+from firmware_protocol.comments import meanings
 from firmware_protocol.framing import DatagramFraming, Framing, StreamFraming
 from firmware_protocol.generate import (
     OUTPUTS,
@@ -19,9 +20,9 @@ from firmware_protocol.generate import (
     drifted,
     filled,
     main,
-    meanings,
     write,
 )
+from firmware_protocol.generate_c import header
 from firmware_protocol.messages import MESSAGES
 from simulator.gate import Gate
 
@@ -38,8 +39,8 @@ ENUMERATIONS = [
 ]
 
 
-def test_the_tables_of_the_specification_are_what_the_definition_makes() -> None:
-    assert [output.path.name for output in OUTPUTS] == ["SPEC.md"]
+def test_the_specification_and_the_header_for_c_are_what_the_definition_makes() -> None:
+    assert [output.path.name for output in OUTPUTS] == ["SPEC.md", "protocol.h"]
     assert drifted(OUTPUTS) == []
     assert filled(SPEC).encode() == OUTPUTS[0].path.read_bytes()
 
@@ -57,6 +58,18 @@ def test_a_changed_table_is_noticed_and_written_anew(tmp_path: Path) -> None:
     write([output])
     assert path.read_bytes() == SPEC.encode()
     assert drifted([output]) == []
+
+
+def test_a_file_that_is_not_there_is_noticed_and_written(tmp_path: Path) -> None:
+    output = Output(tmp_path / "protocol.h", header)
+    assert drifted([output]) == [output.path]
+    write([output])
+    assert output.path.read_bytes() == OUTPUTS[1].path.read_bytes()
+
+
+def test_the_header_for_c_defines_every_name_once() -> None:
+    names = re.findall(r"^#define (\w+)", header(), re.MULTILINE)
+    assert len(names) == len(set(names)) > 150
 
 
 def test_text_outside_the_tables_is_left_alone() -> None:
