@@ -68,6 +68,7 @@ class PureDevice:
         )
         self._now_ms = 0
         self._rows: list[TraceRow] = []
+        self._feet_on = True
         self._device = Device(self._config, boot_id=build.boot_id)
 
     @property
@@ -86,6 +87,7 @@ class PureDevice:
         return self._rows
 
     def set_feet(self, on: bool) -> None:
+        self._feet_on = on
         self._device.set_feet(on, self._now_ms)
 
     def press_button(self) -> None:
@@ -103,6 +105,7 @@ class PureDevice:
             reset_cause=ResetCause.EXTERNAL,
             now_ms=self._now_ms,
         )
+        self._device.set_feet(self._feet_on, self._now_ms)  # the feet do not boot
 
 
 class PortDevice:
