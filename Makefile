@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types check bench fuzz soak lock clean
+.PHONY: help setup demo test lint types check firmware firmware-size bench fuzz soak lock clean
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 $(STAMP): pyproject.toml requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -36,6 +36,12 @@ types: $(STAMP) ## mypy, strict
 
 check: lint types test ## lint, types and tests
 
+firmware: ## a real device's program, for an ATmega328P: DEVICE_ID=bed-0002
+	@$(MAKE) --no-print-directory -C firmware hex
+
+firmware-size: ## how much of that chip it takes
+	@$(MAKE) --no-print-directory -C firmware size
+
 bench: $(STAMP) ## measure, beside the peers, and write benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run
 
@@ -55,4 +61,4 @@ lock: ## write requirements-dev.txt anew from pyproject.toml
 	@touch $(STAMP)
 
 clean: ## remove what the other commands made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build firmware/build
