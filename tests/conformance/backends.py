@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from firmware_protocol.framing import DatagramFraming, StreamFraming
 from firmware_protocol.messages import ResetCause
 from simulator.device import Device, DeviceConfig, TraceRow
+from simulator.firmware.core import HostCore, raw_frame
 from simulator.physics import Motor
 from simulator.port import SimulatedPort
 
@@ -166,8 +167,68 @@ class PortDevice:
         return [raw for chunk in chunks for raw in self._framing.receive(chunk)]
 
 
+class CoreDevice:
+    """The firmware's C core as a library of this computer, its own framing included."""
+
+    faults = Motor.FAULTS
+
+    def __init__(self, build: Build, framing: type[StreamFraming | DatagramFraming]) -> None:
+        self._framing = framing()
+        self._rows: list[TraceRow] = []
+        self._core = HostCore(
+            DeviceConfig(
+                gentlest_permille=build.gentlest_permille,
+                max_permille=build.max_permille,
+                feet_sensor=build.feet_sensor,
+            ),
+            boot_id=build.boot_id,
+        )
+
+    @property
+    def output(self) -> int:
+        return self._core.output_permille
+
+    def send(self, raw: bytes) -> list[bytes]:
+        wire = self._framing.encode(raw)
+        if isinstance(self._framing, StreamFraming):
+            self._core.receive(wire)
+        else:
+            self._core.datagram(wire)
+        return self._frames()
+
+    def advance(self, ms: int) -> list[bytes]:
+        self._core.advance(ms)
+        return self._frames()
+
+    def trace(self) -> list[TraceRow]:
+        self._rows += self._core.take_trace()
+        return self._rows
+
+    def set_feet(self, on: bool) -> None:
+        self._core.set_feet(on)
+
+    def press_button(self) -> None:
+        self._core.press_button()
+
+    def inject(self, fault: str) -> None:
+        self._core.inject(fault)
+
+    def reboot(self) -> None:
+        self._core.reboot()
+
+    def _frames(self) -> list[bytes]:
+        return [raw_frame(frame) for frame in self._core.take_frames()]
+
+
 BACKENDS: Final[dict[str, Callable[[Build], Backend]]] = {
     "pure device": PureDevice,
     "behind a stream": partial(PortDevice, framing=StreamFraming),
     "behind datagrams": partial(PortDevice, framing=DatagramFraming),
+    "C core": partial(CoreDevice, framing=StreamFraming),
+    "C core behind datagrams": partial(CoreDevice, framing=DatagramFraming),
+}
+# What has to be installed for them, out of TOOLS in simulator/firmware/build.py.
+NEEDS: Final[dict[str, tuple[str, ...]]] = {
+    "C core": ("cc",),
+    "C core behind datagrams": ("cc",),
 }

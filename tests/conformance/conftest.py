@@ -4,11 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance.backends import BACKENDS, Backend, Build
+from tests.conformance.backends import BACKENDS, NEEDS, Backend, Build
 from tests.conformance.rig import Rig
 
 
-@pytest.fixture(params=BACKENDS.values(), ids=list(BACKENDS))
+@pytest.fixture(
+    params=[
+        pytest.param(backend, id=name, marks=pytest.mark.needs(*NEEDS.get(name, ())))
+        for name, backend in BACKENDS.items()
+    ]
+)
 def build(request: pytest.FixtureRequest) -> Callable[[Build], Rig]:
     """Builds a device to measure, for tests that need a special one."""
     backend: Callable[[Build], Backend] = request.param

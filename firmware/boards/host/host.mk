@@ -1,0 +1,40 @@
+# The core for this computer: a library for the tests and the simulator, the same with sanitizers,
+# a program that replays scripts under sanitizers, and the libFuzzer target over the same scripts.
+#
+#   make -C firmware host           build/host/libmassager.so
+#   make -C firmware fuzz-receive   build/host/fuzz_receive (needs clang)
+
+HOST_CC ?= $(if $(filter default,$(origin CC)),cc,$(CC))
+CLANG ?= $(firstword $(foreach name,clang $(addprefix clang-,$(shell seq 30 -1 12)),$(shell command -v $(name) 2>/dev/null)))
+
+HOST_BUILD := build/host
+CORE_C := $(wildcard core/*.c)
+HOST_C := $(CORE_C) emulator/recorder.c boards/host/host.c
+SCRIPT_C := $(CORE_C) boards/host/script.c
+HOST_H := $(wildcard core/*.h boards/host/*.h) emulator/recorder.h
+HOST_WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+HOST_FLAGS := -std=c11 -g $(HOST_WARNINGS) -Icore -Iemulator
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+.PHONY: host fuzz-receive
+
+host: $(HOST_BUILD)/libmassager.so
+
+fuzz-receive: $(HOST_BUILD)/fuzz_receive
+
+$(HOST_BUILD)/libmassager.so: $(HOST_C) $(HOST_H) boards/host/host.mk
+	@mkdir -p $(@D)
+	$(HOST_CC) $(HOST_FLAGS) -O2 -fPIC -shared -o $@ $(HOST_C)
+
+$(HOST_BUILD)/libmassager-sanitized.so: $(HOST_C) $(HOST_H) boards/host/host.mk
+	@mkdir -p $(@D)
+	$(HOST_CC) $(HOST_FLAGS) -O1 $(SANITIZERS) -fPIC -shared -o $@ $(HOST_C)
+
+$(HOST_BUILD)/replay_sanitized: $(SCRIPT_C) boards/host/replay.c $(HOST_H) boards/host/host.mk
+	@mkdir -p $(@D)
+	$(HOST_CC) $(HOST_FLAGS) -O1 $(SANITIZERS) -o $@ $(SCRIPT_C) boards/host/replay.c
+
+$(HOST_BUILD)/fuzz_receive: $(SCRIPT_C) boards/host/fuzz_receive.c $(HOST_H) boards/host/host.mk
+	@mkdir -p $(@D)
+	$(if $(CLANG),,$(error clang is missing; on Debian: apt-get install clang libclang-rt-dev))
+	$(CLANG) $(HOST_FLAGS) -O1 $(SANITIZERS) -fsanitize=fuzzer -o $@ $(SCRIPT_C) boards/host/fuzz_receive.c
