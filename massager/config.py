@@ -4,94 +4,30 @@
     intensity = 3    minutes = 8    warmup = 90    shape = "linear"    program = "classic"
     [limits]   max_intensity = 6        a person's own cap
     [mqtt]     username, password or password_file, ca_file
+    [[devices]]                         instead of `device` where there are several
+                                        (config_devices.py)
 
 Opens no device and prints nothing: warnings are returned. It loads pydantic, so a command that can
 do without it must not import it.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-
-from massager import limits
+from massager.config_devices import (
+    NAME_DEFAULT,
+    DeviceSettings,
+    WrongTable,
+    devices_of,
+)
 from massager.config_file import ConfigText, printable, read_config_text, read_password
-from massager.errors import ConfigError, MassagerError, UsageError
+from massager.config_keys import DEFAULTS, FLAGS, NUMBERS, VARIABLES, WHOLE
+from massager.config_layer import Layer
+from massager.errors import ConfigError, UsageError
 from massager.transports.interface import Settings
-from massager.transports.url import parse_url
-
-_SHOWN_MAX: Final = 40
-_INTENSITY: Final = f"a whole number from {limits.INTENSITY_MIN} to {limits.INTENSITY_MAX}"
-_MINUTES: Final = (limits.MASSAGE_MIN_MS // 60_000, limits.MASSAGE_MAX_MS // 60_000)
-_WARMUP_S: Final = (limits.WARMUP_MIN_MS // 1000, limits.WARMUP_MAX_MS // 1000)
-
-# Every key with its rule in words, as the file writes them; [table] keys have a dot.
-RULES: Final = {
-    "device": "a device URL such as serial:/dev/ttyUSB0",
-    "device_id": "1 to 8 letters, digits, _ or -",
-    "intensity": _INTENSITY,
-    "minutes": f"a number from {_MINUTES[0]} to {_MINUTES[1]}",
-    "warmup": f"a number of seconds from {_WARMUP_S[0]} to {_WARMUP_S[1]}",
-    "shape": "linear or hold",
-    "program": "the name or the file of a program",
-    "limits.max_intensity": _INTENSITY,
-    "mqtt.username": "a text of 1 to 128 printable characters",
-    "mqtt.password": "a text of 1 to 128 characters",
-    "mqtt.password_file": "the path of a file",
-    "mqtt.ca_file": "the path of a file",
-}
-VARIABLES: Final = {
-    key: "MASSAGER_" + key.removeprefix("limits.").replace(".", "_").upper() for key in RULES
-} | {"mqtt.username": "MASSAGER_MQTT_USER"}
-_BY_LEAF: Final = {key.rpartition(".")[2]: key for key in RULES}
-_FLAGS: Final = ("device", "intensity", "minutes", "warmup", "shape", "program")
-_WHOLE: Final = ("intensity", "limits.max_intensity")
-_NUMBERS: Final = ("minutes", "warmup")
-_DEFAULTS: Final[Mapping[str, object]] = {
-    "intensity": limits.INTENSITY_DEFAULT,
-    "minutes": limits.MASSAGE_DEFAULT_MS / 60_000,
-    "warmup": limits.WARMUP_DEFAULT_MS / 1000,
-    "shape": "linear",
-    "program": limits.PROGRAM_DEFAULT,
-    "limits.max_intensity": limits.INTENSITY_MAX,
-}
-
-_Text = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-_Path = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
-_Intensity = Annotated[int, Field(ge=limits.INTENSITY_MIN, le=limits.INTENSITY_MAX)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _Limits(_Model):
-    max_intensity: _Intensity | None = None
-
-
-class _Mqtt(_Model):
-    username: Annotated[_Text, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
-    password: _Text | None = None
-    password_file: _Path | None = None
-    ca_file: _Path | None = None
-
-
-class _Values(_Model):
-    """One layer: what one source says. A key that is not given is None."""
-
-    device: str | None = None
-    device_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,8}$")] | None = None
-    intensity: _Intensity | None = None
-    minutes: Annotated[float, Field(ge=_MINUTES[0], le=_MINUTES[1])] | None = None
-    warmup: Annotated[float, Field(ge=_WARMUP_S[0], le=_WARMUP_S[1])] | None = None
-    shape: Literal["linear", "hold"] | None = None
-    program: _Path | None = None
-    limits: _Limits = _Limits()
-    mqtt: _Mqtt = _Mqtt()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +69,7 @@ class Config:
     mqtt_ca_file: Path | None
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...]
+    devices: tuple[DeviceSettings, ...] = ()  # `device`, or each of [[devices]]
 
     @property
     def programs_dir(self) -> Path:
@@ -172,9 +109,9 @@ def load(
 def load_with(flags: Mapping[str, object], environ: Mapping[str, str], file: ConfigText) -> Config:
     """As `load`, with a file that has been read."""
     layers = [
-        _Layer("flag", _flag_values(flags), lambda key: f"--{key}", UsageError),
-        _Layer("environment", _variables(environ), VARIABLES.__getitem__, ConfigError),
-        _Layer("file", file.table, file.place_of, ConfigError),
+        Layer("flag", _flag_values(flags), lambda key: f"--{key}", UsageError),
+        Layer("environment", _variables(environ), VARIABLES.__getitem__, ConfigError),
+        Layer("file", file.table, file.place_of, ConfigError, file.text),
     ]
     return _merged(layers, file, environ)
 
@@ -200,67 +137,12 @@ def describe(config: Config) -> list[Described]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """One source, as it came."""
-
-    kind: Literal["flag", "environment", "file"]
-    table: Mapping[str, object]
-    name_of: Callable[[str], str]  # of a key: the flag, the variable, or the file and line
-    error: type[MassagerError]
-
-    def wrong(self, key: str, text: str) -> MassagerError:
-        """The error for `key`, with its place."""
-        place = self.name_of(key)
-        return self.error(f"{place}: {key} {text}" if self.kind == "file" else f"{place} {text}")
-
-    def checked(self) -> dict[str, Any]:
-        """The values that are given, by key. Raises the layer's error."""
-        try:
-            values = _Values.model_validate(self.table)
-        except ValidationError as error:
-            raise self._explained(error) from None
-        given = dict(_flat(values.model_dump(exclude_none=True)))
-        if "device" in given:
-            try:
-                parse_url(given["device"])
-            except UsageError as error:
-                raise self.wrong("device", f"is wrong: {error}") from None
-        if "mqtt.password" in given and "mqtt.password_file" in given:
-            raise self.wrong("mqtt.password_file", "and mqtt.password are both given; give one")
-        return given
-
-    def _explained(self, error: ValidationError) -> MassagerError:
-        """The error for what is wrong first: an unknown key before a value."""
-        found = error.errors(include_url=False, include_context=False)
-        first = min(found, key=lambda detail: detail["type"] != "extra_forbidden")
-        key = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            return self.wrong(_shown(key).strip("'"), f"is no setting; {_nearest(key)}")
-        if key not in RULES:
-            return self.wrong(key, f"is a table; write [{key}] and its keys below")
-        instead = "" if key == "mqtt.password" else f", not {_shown(first['input'])}"
-        return self.wrong(key, f"is {RULES[key]}{instead}")
+_Given = list[tuple[Layer, dict[str, Any]]]
 
 
-_Given = list[tuple[_Layer, dict[str, Any]]]
-
-
-def _nearest(unknown: str) -> str:
-    """The setting that is most like `unknown`: by its words, then by its letters."""
-    word = unknown.rpartition(".")[2].lower()[:_SHOWN_MAX]
-
-    def likeness(leaf: str) -> tuple[int, float]:
-        shared = len(set(leaf.split("_")) & set(word.split("_")))
-        return shared, SequenceMatcher(None, word, leaf).ratio()
-
-    table, _, leaf = _BY_LEAF[max(_BY_LEAF, key=likeness)].rpartition(".")
-    return f"the nearest is {leaf} in [{table}]" if table else f"the nearest is {leaf}"
-
-
-def _merged(layers: list[_Layer], file: ConfigText, environ: Mapping[str, str]) -> Config:
+def _merged(layers: list[Layer], file: ConfigText, environ: Mapping[str, str]) -> Config:
     given = [(layer, layer.checked()) for layer in layers]
-    values: dict[str, Any] = dict(_DEFAULTS)
+    values: dict[str, Any] = dict(DEFAULTS)
     origins: dict[str, Origin] = {}
     for layer, its in reversed(given):
         values |= its
@@ -270,6 +152,9 @@ def _merged(layers: list[_Layer], file: ConfigText, environ: Mapping[str, str]) 
         values["intensity"] = min(values["intensity"], values["limits.max_intensity"])
     if _is_of_another_device(given):
         del values["device_id"], origins["device_id"]
+    devices = _devices(layers[-1], values)
+    if len(devices) == 1 and "device" not in values:  # the one that every command means
+        values |= {"device": str(devices[0].url), "device_id": devices[0].device_id}
     password, warnings = _password(given, file, environ)
     ca_file = values.get("mqtt.ca_file")
     if ca_file is not None:
@@ -289,10 +174,25 @@ def _merged(layers: list[_Layer], file: ConfigText, environ: Mapping[str, str]) 
         mqtt_ca_file=ca_file,
         origins=origins | _origin_of_password(given),
         warnings=warnings,
+        devices=devices,
     )
 
 
-def _check_own_cap(file: _Layer, given: Mapping[str, Any], cap: int) -> None:
+def _devices(file: Layer, values: Mapping[str, Any]) -> tuple[DeviceSettings, ...]:
+    """The single `device`, whatever gives it, else each of [[devices]]."""
+    cap = values["limits.max_intensity"]
+    if "device" in values:
+        table: dict[str, Any] = {"name": NAME_DEFAULT, "device": values["device"]}
+        table |= {"device_id": values.get("device_id")}
+        table |= {"remote": {"start": values.get("remote.start")}}
+        return devices_of([table], cap)
+    try:
+        return devices_of(values.get("devices", ()), cap)
+    except WrongTable as wrong:
+        raise file.wrong_table(wrong.number, str(wrong)) from None
+
+
+def _check_own_cap(file: Layer, given: Mapping[str, Any], cap: int) -> None:
     if given.get("intensity", 0) > cap:
         raise file.wrong(
             "intensity", f"{given['intensity']} is above limits.max_intensity, which is {cap}"
@@ -306,7 +206,7 @@ def _is_of_another_device(given: _Given) -> bool:
     return "device" in beside and beside is not above
 
 
-def _password_layer(given: _Given) -> tuple[_Layer, dict[str, Any], str] | None:
+def _password_layer(given: _Given) -> tuple[Layer, dict[str, Any], str] | None:
     """The uppermost layer that says anything about the password, and by which key."""
     for layer, its in given:
         for key in ("mqtt.password", "mqtt.password_file"):
@@ -355,7 +255,7 @@ def _place(text: str, kind: str, file: ConfigText, environ: Mapping[str, str]) -
 
 
 def _flag_values(flags: Mapping[str, object]) -> dict[str, object]:
-    given = {key: flags.get(key) for key in _FLAGS}
+    given = {key: flags.get(key) for key in FLAGS}
     return {key: _typed(key, value) for key, value in given.items() if value is not None}
 
 
@@ -372,25 +272,8 @@ def _typed(key: str, value: object) -> object:
     """Text from outside as its key's type; what is no number stays a text, and is refused."""
     if not isinstance(value, str):
         return value
-    if key in _WHOLE and re.fullmatch("[0-9]{1,9}", value):
+    if key in WHOLE and re.fullmatch("[0-9]{1,9}", value):
         return int(value)
-    if key in _NUMBERS and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+    if key in NUMBERS and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
         return float(value)
     return value
-
-
-def _flat(table: Mapping[str, Any], inside: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{inside}{key}.")
-        else:
-            yield inside + key, value
-
-
-def _shown(value: object) -> str:
-    """A wrong value for a message: cut, and on one line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = repr(value) if isinstance(value, str) else str(value)
-    text = text if text.isprintable() else ascii(text)
-    return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 1] + "…"

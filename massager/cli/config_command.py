@@ -53,7 +53,8 @@ def _path(environ: Mapping[str, str], *, as_json: bool) -> None:
 
 
 def _show(environ: Mapping[str, str], *, as_json: bool) -> None:
-    from massager.config import VARIABLES, describe, load
+    from massager.config import describe, load
+    from massager.config_keys import VARIABLES
 
     config = load({}, environ)
     settings = describe(config)

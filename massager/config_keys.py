@@ -1,0 +1,86 @@
+"""Every key of the config: its rule in words, its variable, its default, its model. No I/O.
+
+The models say what is taken, RULES what a person is told where something else stands there.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from massager import limits
+from massager.config_devices import DEVICE_RULES, DeviceTable, RemoteTable
+
+_INTENSITY: Final = f"a whole number from {limits.INTENSITY_MIN} to {limits.INTENSITY_MAX}"
+_MINUTES: Final = (limits.MASSAGE_MIN_MS // 60_000, limits.MASSAGE_MAX_MS // 60_000)
+_WARMUP_S: Final = (limits.WARMUP_MIN_MS // 1000, limits.WARMUP_MAX_MS // 1000)
+
+# Every key with its rule in words, as the file writes them; [table] keys have a dot.
+RULES: Final = {
+    "device": "a device URL such as serial:/dev/ttyUSB0",
+    "device_id": "1 to 8 letters, digits, _ or -",
+    "intensity": _INTENSITY,
+    "minutes": f"a number from {_MINUTES[0]} to {_MINUTES[1]}",
+    "warmup": f"a number of seconds from {_WARMUP_S[0]} to {_WARMUP_S[1]}",
+    "shape": "linear or hold",
+    "program": "the name or the file of a program",
+    "limits.max_intensity": _INTENSITY,
+    "remote.start": DEVICE_RULES["remote.start"],
+    "mqtt.username": "a text of 1 to 128 printable characters",
+    "mqtt.password": "a text of 1 to 128 characters",
+    "mqtt.password_file": "the path of a file",
+    "mqtt.ca_file": "the path of a file",
+}
+_FILE_ONLY: Final = ("remote.start",)  # a shell's variable is no place for who may start
+VARIABLES: Final = {
+    key: "MASSAGER_" + key.removeprefix("limits.").replace(".", "_").upper()
+    for key in RULES
+    if key not in _FILE_ONLY
+} | {"mqtt.username": "MASSAGER_MQTT_USER"}
+BY_LEAF: Final = {key.rpartition(".")[2]: key for key in RULES}
+FLAGS: Final = ("device", "intensity", "minutes", "warmup", "shape", "program")
+WHOLE: Final = ("intensity", "limits.max_intensity")
+NUMBERS: Final = ("minutes", "warmup")
+DEFAULTS: Final[Mapping[str, object]] = {
+    "intensity": limits.INTENSITY_DEFAULT,
+    "minutes": limits.MASSAGE_DEFAULT_MS / 60_000,
+    "warmup": limits.WARMUP_DEFAULT_MS / 1000,
+    "shape": "linear",
+    "program": limits.PROGRAM_DEFAULT,
+    "limits.max_intensity": limits.INTENSITY_MAX,
+}
+
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+_Path = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
+_Intensity = Annotated[int, Field(ge=limits.INTENSITY_MIN, le=limits.INTENSITY_MAX)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _Limits(_Model):
+    max_intensity: _Intensity | None = None
+
+
+class _Mqtt(_Model):
+    username: Annotated[_Text, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
+    password: _Text | None = None
+    password_file: _Path | None = None
+    ca_file: _Path | None = None
+
+
+class Values(_Model):
+    """One layer: what one source says. A key that is not given is None."""
+
+    device: str | None = None
+    device_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,8}$")] | None = None
+    intensity: _Intensity | None = None
+    minutes: Annotated[float, Field(ge=_MINUTES[0], le=_MINUTES[1])] | None = None
+    warmup: Annotated[float, Field(ge=_WARMUP_S[0], le=_WARMUP_S[1])] | None = None
+    shape: Literal["linear", "hold"] | None = None
+    program: _Path | None = None
+    limits: _Limits = _Limits()
+    mqtt: _Mqtt = _Mqtt()
+    remote: RemoteTable = RemoteTable()
+    devices: list[DeviceTable] | None = None

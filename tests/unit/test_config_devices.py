@@ -1,0 +1,106 @@
+"""Several devices in the config: what holds for each, and what is no second name for one."""
+
+from pathlib import Path
+
+import pytest
+
+from massager.config import Config, load
+from massager.config_devices import RemoteStart
+from massager.errors import ConfigError
+
+BEDROOM = '[[devices]]\nname = "bedroom"\ndevice = "serial:/dev/ttyUSB0"\n'
+SOFA = '[[devices]]\nname = "sofa"\ndevice = "tcp://sofa:3333"\n'
+
+
+def loaded(folder: Path, content: str) -> Config:
+    path = folder / "config.toml"
+    path.write_text(content, encoding="utf-8")
+    return load({}, {}, path)
+
+
+def refused(folder: Path, content: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        loaded(folder, content)
+    return str(caught.value).removeprefix(f"{folder}/")
+
+
+def test_a_single_device_is_one_device_with_a_name(tmp_path: Path) -> None:
+    config = loaded(tmp_path, 'device = "tcp://foot:1"\nremote.start = "armed"\n')
+    [device] = config.devices
+    assert (device.name, str(device.url)) == ("massager", "tcp://foot:1")
+    assert (device.max_intensity, device.remote_start) == (10, RemoteStart.ARMED)
+    assert loaded(tmp_path, "").devices == ()
+
+
+def test_each_of_several_devices_has_its_own_settings(tmp_path: Path) -> None:
+    more = 'device_id = "foot-2"\nmax_intensity = 4\nremote.start = "feet"\n'
+    config = loaded(tmp_path, "limits.max_intensity = 6\n" + BEDROOM + SOFA + more)
+    bedroom, sofa = config.devices
+    assert (bedroom.name, bedroom.device_id, bedroom.max_intensity) == ("bedroom", None, 6)
+    assert (sofa.device_id, sofa.max_intensity, sofa.remote_start) == (
+        "foot-2",
+        4,
+        RemoteStart.FEET,
+    )
+    assert bedroom.remote_start is None
+    assert config.device is None  # several: no command may guess
+
+
+def test_no_device_lifts_the_person_s_own_cap(tmp_path: Path) -> None:
+    content = "limits.max_intensity = 6\n" + BEDROOM + "max_intensity = 9\n"
+    assert loaded(tmp_path, content).devices[0].max_intensity == 6
+
+
+def test_the_only_device_of_the_list_is_the_one_that_every_command_means(tmp_path: Path) -> None:
+    config = loaded(tmp_path, BEDROOM + 'device_id = "foot-1"\n')
+    assert (config.device, config.device_id) == ("serial:/dev/ttyUSB0", "foot-1")
+
+
+def test_a_device_on_a_broker_is_known_by_the_id_in_its_url(tmp_path: Path) -> None:
+    content = '[[devices]]\nname = "bed"\ndevice = "mqtt://broker/foot-9"\n'
+    assert loaded(tmp_path, content).devices[0].device_id == "foot-9"
+
+
+def test_a_flag_or_a_variable_stands_above_the_whole_list(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(BEDROOM + SOFA, encoding="utf-8")
+    config = load({}, {"MASSAGER_DEVICE": "sim:"}, path)
+    assert [(device.name, str(device.url)) for device in config.devices] == [("massager", "sim:")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (BEDROOM + BEDROOM, "config.toml, line 4: name 'bedroom' is given twice; "),
+        (
+            BEDROOM + BEDROOM.replace("bedroom", "Bed"),
+            "config.toml, line 4: 'Bed' and 'bedroom' are two names for one device "
+            "(serial:/dev/ttyUSB0); keep one of them",
+        ),
+        (
+            BEDROOM + 'device_id = "a"\n' + SOFA + 'device_id = "a"\n',
+            "config.toml, line 5: 'sofa' and 'bedroom' have the same device_id 'a': two names",
+        ),
+        ('device = "sim:"\n' + BEDROOM, "config.toml, line 1: device and [[devices]] are both "),
+        (
+            BEDROOM + 'nmae = "x"\n',
+            "config.toml, line 1: nmae is no setting of a device; the nearest is name",
+        ),
+        (SOFA + "[[devices]]\ndevice = 'sim:'\n", "config.toml, line 4: name is missing: 1 to 24"),
+        (
+            BEDROOM.replace("bedroom", "bed room"),
+            "config.toml, line 1: name is 1 to 24 letters, digits, _ or -, not 'bed room'",
+        ),
+        (
+            BEDROOM + 'remote.start = "always"\n',
+            "config.toml, line 1: remote.start is feet, direct or armed, not 'always'",
+        ),
+        (BEDROOM + "max_intensity = 11\n", "config.toml, line 1: max_intensity is a whole number"),
+        (BEDROOM.replace("serial:", "x:"), "config.toml, line 1: device is wrong: "),
+        ('devices = "all"\n', "config.toml, line 1: devices is a row of tables; "),
+    ],
+)
+def test_a_mistake_names_its_line_and_the_way_out(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    assert refused(tmp_path, content).startswith(message)
