@@ -115,16 +115,23 @@ def _is_here(name: str) -> bool:
     return TOOLS[name].is_here()
 
 
-def _compiles(compiler: str | None, *options: str, source: bytes) -> bool:
+def _compiles(compiler: str | None, *options: str, source: bytes, language: str = "c") -> bool:
     if compiler is None:
         return False
-    command = [compiler, "-x", "c", *options, "-o", os.devnull, "-"]
+    command = [compiler, "-x", language, *options, "-o", os.devnull, "-"]
     return subprocess.run(command, input=source, capture_output=True, check=False).returncode == 0
 
 
 def _has_cc() -> bool:
     return shutil.which("make") is not None and _compiles(
         compiler(), source=b"int main(void){return 0;}"
+    )
+
+
+def _has_cxx() -> bool:
+    compiler = shutil.which(os.environ.get("CXX") or "c++")
+    return _compiles(
+        compiler, "-std=c++20", language="c++", source=b"#include <atomic>\nint main() {}"
     )
 
 
@@ -158,6 +165,7 @@ def _has_simavr() -> bool:
 
 TOOLS: Final = {
     "cc": Tool("a C compiler with make", "gcc libc6-dev make", _has_cc),
+    "cxx": Tool("a C++ compiler", "g++", _has_cxx),
     "sanitizers": Tool("the sanitizers of the C compiler", "gcc libc6-dev", _has_sanitizers),
     "clang": Tool("clang with libFuzzer", "clang libclang-rt-dev", _has_clang),
     "avr": Tool("avr-gcc with avr-libc", "gcc-avr avr-libc binutils-avr", _has_avr),
