@@ -98,7 +98,15 @@ static void start(void)
     sei();
 }
 
-/* What is due by itself comes before what came from outside (8.7). */
+static void read_inputs(void)
+{
+    struct inputs inputs = inputs_read();
+    massager_feet(&device, inputs.feet_are_on);
+    if (HAS_BUTTON && inputs.is_pressed) { /* in each pass: while it is held nobody can start */
+        massager_button(&device);
+    }
+}
+
 static void run_due(void)
 {
     if (clock_due() > MOST_BEHIND_MS) {
@@ -111,15 +119,6 @@ static void run_due(void)
             sense();
         }
         massager_step(&device);
-    }
-}
-
-static void read_inputs(void)
-{
-    struct inputs inputs = inputs_read();
-    massager_feet(&device, inputs.feet_are_on);
-    if (HAS_BUTTON && inputs.is_pressed) { /* in each pass: while it is held nobody can start */
-        massager_button(&device);
     }
 }
 
@@ -149,8 +148,8 @@ int main(void)
     start();
     uint8_t fed_at = 0;
     for (;;) {
-        run_due();
-        read_inputs();
+        read_inputs(); /* first, so that no step moves the motor under a button that is held */
+        run_due();     /* what is due by itself comes before a command (8.7) */
         read_line();
         /* The line was served; that the gate has stepped, the device's own time tells (9.15). */
         uint8_t stepped_to = (uint8_t)device.now.uptime_ms;
