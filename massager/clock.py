@@ -44,6 +44,13 @@ class Clock:
         return slept_ms > _SUSPEND_MS
 
 
+def boot_ms() -> int:
+    """Milliseconds since the computer booted, with the time it slept where the system tells."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return time.monotonic_ns() // 1_000_000
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
 def _away_s() -> float:
     """How long the host has been suspended since it booted."""
     if not hasattr(time, "CLOCK_BOOTTIME"):

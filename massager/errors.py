@@ -14,6 +14,7 @@
     │   ├── ConnectionLost          it was open and is gone (unplugged, closed, broker stopped)
     │   ├── NoHandshake             no IDENTITY came back
     │   └── WrongDevice             something answered, but not the device that may be driven
+    ├── HistoryUnusable          5  the history cannot be read or written
     └── SessionFailed            5  a session ended in any other way
 
 Messages name the thing, the range and the way out. Only the outermost shell prints them.
@@ -98,6 +99,10 @@ class NoHandshake(NoDevice):
 
 class WrongDevice(NoDevice):
     """Something answered, but not the device that may be driven."""
+
+
+class HistoryUnusable(MassagerError):
+    """The history cannot be read or written."""
 
 
 class SessionFailed(MassagerError):

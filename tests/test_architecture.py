@@ -22,6 +22,7 @@ PURE = (
     "massager/session_*.py",
     "massager/dose.py",
     "massager/limits.py",
+    "massager/history/records.py",
     "simulator/device.py",
     "simulator/device_faults.py",
     "simulator/machine.py",
