@@ -44,6 +44,7 @@ SILENT_MS: Final = (
 )
 STOP_CONFIRM_MS: Final = 5_000  # the lease and its fall take 2.5 s; then the output is unknown
 LEASE_FALL_MS: Final = 1_000  # from full strength, at the device's 1000 ‰/s, after the lease
+UNSEEN_END_MS: Final = 3_500  # a second that was not recorded, the longest usual lease, its fall
 STOP_ESCALATE_MS: Final = 3_000  # a soft stop falls in 2 s; after this it becomes an emergency stop
 
 # --- rest --------------------------------------------------------------------------------
@@ -51,6 +52,9 @@ STOP_ESCALATE_MS: Final = 3_000  # a soft stop falls in 2 s; after this it becom
 # Makers' manuals: no session over 15 min, at most three a day. 13 min hold the longest plan (2 min
 # of warm-up, 10 of massage, the soft end) and leaves 2 min to the device's own 15.
 SITTING_MAX_MS: Final = 780_000  # motor-on time between two rests; also of one run
+SITTING_REST_MS: Final = 600_000  # off for so long, and the next sitting may begin
+DAY_MS: Final = 86_400_000  # rolling: not the calendar's
+DAY_MAX_MS: Final = 3 * SITTING_MAX_MS  # motor-on time in any 24 h
 
 # --- the tick ----------------------------------------------------------------------------
 

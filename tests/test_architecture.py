@@ -21,6 +21,7 @@ PURE = (
     "massager/session.py",
     "massager/session_*.py",
     "massager/dose.py",
+    "massager/ages.py",
     "massager/limits.py",
     "massager/history/records.py",
     "simulator/device.py",
