@@ -17,7 +17,8 @@ static uint8_t boot_loader_flags __attribute__((section(".noinit")));
  *
  * Then the watchdog: after its own reset it stays on, at its shortest 16 ms, until WDRF and then WDE
  * are cleared. Most boot loaders clear MCUSR before us; Optiboot hands it on in r2 from its version
- * 4.6 on. With an older one, as many Arduinos have, the cause is UNKNOWN. */
+ * 4.6 on. With an older one, as many Arduinos have, the cause is UNKNOWN unless r2 happens to hold
+ * what looks like one. */
 static void before_main(void) __attribute__((naked, used, section(".init3")));
 static void before_main(void)
 {
