@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Final, NamedTuple
 
 from simulator.bearers import CannotStart
 
-FIRMWARE: Final = Path(__file__).parent.parent.parent / "firmware"
+_CHECKOUT: Final = Path(__file__).parent.parent.parent
+FIRMWARE: Final = Path(os.environ.get("MASSAGER_FIRMWARE") or _CHECKOUT / "firmware")
 BUILD: Final = FIRMWARE / "build"
 _BUILD_S: Final = 300.0
 _CLANGS: Final = ("clang", *(f"clang-{version}" for version in range(30, 11, -1)))
@@ -65,8 +67,22 @@ def built(target: str, *needs: str, **variables: str) -> Path:
 
 
 def host_library() -> Path:
-    """The core as a library for this computer. Raises CannotBuild."""
+    """The core as a library for this computer; with MASSAGER_SANITIZED=1 the one that watches
+    itself, for which Python has to be started as tests/firmware/test_sanitized.py does.
+
+    Raises CannotBuild.
+    """
+    if os.environ.get("MASSAGER_SANITIZED") == "1":
+        return built("build/host/libmassager-sanitized.so", "sanitizers")
     return built("build/host/libmassager.so")
+
+
+def esphome() -> Path:
+    """The command `esphome`, in an environment of its own, fetched where it is not there yet.
+
+    Raises CannotBuild.
+    """
+    return _made("build/esphome-venv/.ready", f"PYTHON={sys.executable}").parent / "bin" / "esphome"
 
 
 def missing(*names: str) -> tuple[str, ...]:
@@ -135,6 +151,14 @@ def _has_cxx() -> bool:
     )
 
 
+def _has_esphome() -> bool:
+    try:
+        esphome()
+    except CannotBuild:
+        return False
+    return True
+
+
 def _has_sanitizers() -> bool:
     options = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     return _compiles(compiler(), *options, source=b"int main(void){return 0;}")
@@ -170,4 +194,9 @@ TOOLS: Final = {
     "clang": Tool("clang with libFuzzer", "clang libclang-rt-dev", _has_clang),
     "avr": Tool("avr-gcc with avr-libc", "gcc-avr avr-libc binutils-avr", _has_avr),
     "simavr": Tool("simavr", "libsimavr-dev libelf1", _has_simavr),
+    "esphome": Tool(
+        "ESPHome, which `make esphome` fetches from the package index",
+        "make python3-venv",
+        _has_esphome,
+    ),
 }

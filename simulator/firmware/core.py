@@ -21,7 +21,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Any, Final
 
-from firmware_protocol.limits import CRC_BYTES
+from firmware_protocol.limits import CRC_BYTES, WIRE_MAX_BYTES
 from firmware_protocol.messages import Capability, ResetCause, State, device_id_bytes
 from simulator.device_faults import (
     HOT_DC,
@@ -125,7 +125,7 @@ _SIGNATURES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "host_clock_ms": (c_uint64, (_HOST,)),
     "host_now": (POINTER(Now), (_HOST,)),
     "host_recorder": (POINTER(Recorder), (_HOST,)),
-    "host_device_size": (c_size_t, ()),
+    "host_candidate": (ctypes.c_void_p, (_HOST,)),
     "host_candidate_room": (c_size_t, ()),
     "recorder_forget": (None, (POINTER(Recorder),)),
     "recorder_word": (c_char_p, (c_uint8,)),
@@ -218,6 +218,18 @@ class HostCore:
     def output_permille(self) -> int:
         """What the motor gets now."""
         return int(self._library.host_driven(self._host))
+
+    def candidate(self, size: int) -> bytes:
+        """What its buffer holds of the line, at most 42 bytes: of a frame that just ended, the
+        protected frame."""
+        room = self._library.host_candidate_room()
+        return ctypes.string_at(self._library.host_candidate(self._host), min(size, room))
+
+    def on_a_stream(self, protected: bytes) -> bytes:
+        """A protected frame as the core would put it on a stream."""
+        wire = ctypes.create_string_buffer(WIRE_MAX_BYTES)
+        size: int = self._library.host_stream(protected, len(protected), wire)
+        return wire.raw[:size]
 
     def take_frames(self) -> list[bytes]:
         """The protected frames that were sent since the last call."""

@@ -199,19 +199,14 @@ const struct massager_now *host_now(const struct host *host)
     return &host->device.now;
 }
 
-const struct massager *host_device(const struct host *host)
-{
-    return &host->device;
-}
-
 struct recorder *host_recorder(struct host *host)
 {
     return &host->recorder;
 }
 
-size_t host_device_size(void)
+const uint8_t *host_candidate(const struct host *host)
 {
-    return sizeof(struct massager);
+    return host->device.candidate;
 }
 
 size_t host_candidate_room(void)

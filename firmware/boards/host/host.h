@@ -54,11 +54,10 @@ uint16_t host_driven(const struct host *host);
 
 uint64_t host_clock_ms(const struct host *host);
 const struct massager_now *host_now(const struct host *host);
-const struct massager *host_device(const struct host *host);
 struct recorder *host_recorder(struct host *host);
 
-/* How big the core's struct is here, and how much of it holds what is received, bytes. */
-size_t host_device_size(void);
+/* The core's buffer of what is received: of a frame that just ended, what COBS hid. */
+const uint8_t *host_candidate(const struct host *host);
 size_t host_candidate_room(void);
 
 #endif

@@ -17,6 +17,8 @@ HOST_FLAGS := -std=c11 -g $(HOST_WARNINGS) -Icore -Iemulator
 # gcc warns of the conversions that its own sanitizers insert; the plain build has that warning.
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
   -Wno-sign-conversion
+# A library finds its sanitizer where Python was started with it; only clang has to be asked for that.
+SHARED_SANITIZER := $(if $(findstring clang,$(shell $(HOST_CC) --version 2>/dev/null)),-shared-libasan)
 
 .PHONY: host fuzz-receive
 
@@ -30,7 +32,7 @@ $(HOST_BUILD)/libmassager.so: $(HOST_C) $(HOST_H) boards/host/host.mk
 
 $(HOST_BUILD)/libmassager-sanitized.so: $(HOST_C) $(HOST_H) boards/host/host.mk
 	@mkdir -p $(@D)
-	$(HOST_CC) $(HOST_FLAGS) -O1 $(SANITIZERS) -fPIC -shared -o $@ $(HOST_C)
+	$(HOST_CC) $(HOST_FLAGS) -O1 $(SANITIZERS) $(SHARED_SANITIZER) -fPIC -shared -o $@ $(HOST_C)
 
 $(HOST_BUILD)/replay_sanitized: $(SCRIPT_C) boards/host/replay.c $(HOST_H) boards/host/host.mk
 	@mkdir -p $(@D)
