@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types check firmware firmware-size bench fuzz soak lock clean
+.PHONY: help setup demo test lint types check firmware firmware-size esphome bench fuzz soak lock clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,10 @@ firmware: ## a real device's program, for an ATmega328P: DEVICE_ID=bed-0002
 firmware-size: ## how much of that chip it takes
 	@$(MAKE) --no-print-directory -C firmware size
 
+esphome: ## ESPHome for a device on an ESP32, in an environment of its own
+	@$(MAKE) --no-print-directory -C firmware esphome PYTHON=$(PYTHON)
+	@echo firmware/build/esphome-venv/bin/esphome
+
 bench: $(STAMP) ## measure, beside the peers, and write benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run
 
@@ -61,4 +65,5 @@ lock: ## write requirements-dev.txt anew from pyproject.toml
 	@touch $(STAMP)
 
 clean: ## remove what the other commands made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build firmware/build
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build
+	@$(MAKE) --no-print-directory -C firmware clean
