@@ -7,6 +7,7 @@ another file, and no test runs it.
 import ctypes
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ from simulator.firmware.build import built
 
 pytestmark = pytest.mark.needs("cc", "cxx")
 
+HARNESS = Path(__file__).parent / "esp32" / "harness.cpp"
 DOWN = b"massager/foot-001/link/down"
 ALL_INPUTS = 0x1F
 FEET, TEMPERATURE, CURRENT, MOTION, BUTTON = 0x01, 0x02, 0x04, 0x08, 0x10
@@ -38,7 +40,8 @@ OUT_OF_RANGE_DC = -2730
 @cache
 def library() -> ctypes.CDLL:
     """The seam and the core, with the signatures that ctypes cannot guess."""
-    loaded = ctypes.CDLL(str(built("build/esp32/libdevice.so", "cxx")))
+    made = built("build/esp32/libdevice.so", "cxx", ESP32_HARNESS=str(HARNESS))
+    loaded = ctypes.CDLL(str(made))
     loaded.device_new.restype = ctypes.c_void_p
     loaded.device_message.restype = ctypes.c_bool
     loaded.device_watchdog_is_on.restype = ctypes.c_bool

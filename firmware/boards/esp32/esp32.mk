@@ -10,7 +10,8 @@ PYTHON ?= python3
 ESP32 := boards/esp32
 ESP32_BUILD := build/esp32
 ESP32_PARTS := link inputs device_loop
-ESP32_CPP := $(ESP32_PARTS:%=$(ESP32)/components/massager/%.cpp) ../tests/firmware/esp32/harness.cpp
+ESP32_HARNESS ?= ../tests/firmware/esp32/harness.cpp
+ESP32_CPP := $(ESP32_PARTS:%=$(ESP32)/components/massager/%.cpp) $(ESP32_HARNESS)
 ESP32_H := $(ESP32_PARTS:%=$(ESP32)/components/massager/%.h)
 ESP32_CORE_C := $(wildcard core/*.c)
 ESP32_CORE := $(ESP32_CORE_C:core/%.c=$(ESP32_BUILD)/core/%.o)
@@ -39,5 +40,5 @@ $(ESP32_BUILD)/libdevice.so: $(ESP32_CPP) $(ESP32_H) $(ESP32_CORE) $(ESP32_BUILD
 build/esphome-venv/.ready: $(ESP32)/requirements.txt
 	@rm -rf $(@D)
 	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --retries 2 -r $<
 	@touch $@

@@ -67,6 +67,11 @@ foot_massager_ns = cg.esphome_ns.namespace("foot_massager")
 MassagerComponent = foot_massager_ns.class_("MassagerComponent", cg.Component)
 
 
+def needed(key, name, way_out):
+    """A required key whose message says what to put there."""
+    return cv.Required(key, msg=f"{name} is missing: {way_out}")
+
+
 def whole(name, low, high, unit, way_out):
     """A validator of whole numbers whose message names the key, the range and the way out."""
 
@@ -98,6 +103,18 @@ def measured(name, validator, low, high, unit, way_out):
         return number
 
     return check
+
+
+def chip_and_framework(config):
+    """Before everything else, since the checks of pins ask for the variant."""
+    if not CORE.is_esp32 or esp32.get_esp32_variant() not in VARIANTS:
+        raise cv.Invalid(
+            "massager is made for ESP32, ESP32-C3 and ESP32-S3: set esp32: variant to the one of "
+            "them that is on your board"
+        )
+    if CORE.target_framework != "esp-idf":
+        raise cv.Invalid("massager is made for ESP-IDF: set esp32: framework: type to esp-idf")
+    return config
 
 
 def device_id(value):
@@ -177,7 +194,9 @@ def password_with_user(config):
 MOTOR_SCHEMA = cv.All(
     cv.Schema(
         {
-            cv.Required(CONF_PIN): motor_pin,
+            needed(
+                CONF_PIN, "motor: pin", "the GPIO that drives the motor, such as GPIO25"
+            ): motor_pin,
             cv.Optional(CONF_FREQUENCY, default="25kHz"): measured(
                 "motor: frequency",
                 cv.frequency,
@@ -186,7 +205,7 @@ MOTOR_SCHEMA = cv.All(
                 "Hz",
                 "below it the motor sings, above it the driver gets hot",
             ),
-            cv.Required(CONF_GENTLEST): whole(
+            needed(CONF_GENTLEST, "motor: gentlest_permille", "1…999 ‰, found by trying"): whole(
                 "motor: gentlest_permille",
                 1,
                 999,
@@ -212,7 +231,9 @@ MOTOR_SCHEMA = cv.All(
 MQTT_SCHEMA = cv.All(
     cv.Schema(
         {
-            cv.Required(CONF_BROKER): cv.All(cv.string_strict, cv.Length(min=1)),
+            needed(CONF_BROKER, "mqtt: broker", "the name or address of the broker"): cv.All(
+                cv.string_strict, cv.Length(min=1)
+            ),
             cv.Optional(CONF_PORT): whole(
                 "mqtt: port", 1, 65535, "", "1883 is usual, and 8883 with ca_certificate"
             ),
@@ -233,12 +254,20 @@ MQTT_SCHEMA = cv.All(
     password_with_user,
 )
 
-SWITCH_SCHEMA = cv.Schema({cv.Required(CONF_PIN): pins.internal_gpio_input_pullup_pin_number})
+SWITCH_SCHEMA = cv.Schema(
+    {
+        needed(
+            CONF_PIN, "pin", "the GPIO of this input, such as GPIO26"
+        ): pins.internal_gpio_input_pullup_pin_number
+    }
+)
 
 TEMPERATURE_SCHEMA = cv.All(
     cv.Schema(
         {
-            cv.Required(CONF_PIN): converter_pin("temperature"),
+            needed(
+                CONF_PIN, "temperature: pin", "a converter's input, such as GPIO34"
+            ): converter_pin("temperature"),
             cv.Optional(CONF_SERIES, default="10kOhm"): measured(
                 "temperature: series_resistance",
                 cv.resistance,
@@ -281,8 +310,10 @@ TEMPERATURE_SCHEMA = cv.All(
 
 CURRENT_SCHEMA = cv.Schema(
     {
-        cv.Required(CONF_PIN): converter_pin("current"),
-        cv.Required(CONF_LIMIT): measured(
+        needed(CONF_PIN, "current: pin", "a converter's input, such as GPIO35"): converter_pin(
+            "current"
+        ),
+        needed(CONF_LIMIT, "current: limit", "in A, such as 1.8A"): measured(
             "current: limit",
             cv.current,
             0.05,
@@ -318,15 +349,16 @@ def limit_can_be_read(config):
 
 
 CONFIG_SCHEMA = cv.All(
+    chip_and_framework,
     cv.Schema(
         {
             cv.GenerateID(): cv.declare_id(MassagerComponent),
-            cv.Required(CONF_DEVICE_ID): device_id,
+            needed(CONF_DEVICE_ID, "device_id", "1…8 characters, such as foot-001"): device_id,
             cv.Optional(CONF_MODEL, default=1): whole(
                 "model", 0, 65535, "", "any number of yours for this kind of device"
             ),
-            cv.Required(CONF_MOTOR): MOTOR_SCHEMA,
-            cv.Required("mqtt"): MQTT_SCHEMA,
+            needed(CONF_MOTOR, "motor", "its pin and its gentlest_permille"): MOTOR_SCHEMA,
+            needed("mqtt", "mqtt", "its broker, and what the broker asks for"): MQTT_SCHEMA,
             cv.Optional(CONF_FEET): SWITCH_SCHEMA,
             cv.Optional(CONF_BUTTON): SWITCH_SCHEMA,
             cv.Optional(CONF_MOTION): SWITCH_SCHEMA,
@@ -335,8 +367,6 @@ CONFIG_SCHEMA = cv.All(
         }
     ).extend(cv.COMPONENT_SCHEMA),
     limit_can_be_read,
-    cv.only_with_framework("esp-idf"),
-    esp32.only_on_variant(supported=VARIANTS, msg_prefix="massager"),
 )
 
 
