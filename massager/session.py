@@ -151,6 +151,15 @@ def _clocked(state: Live, now_ms: int) -> Course:
     return state.course.ticked(now_ms, motor_on=on)
 
 
+def _clocked_stopping(state: Stopping, now_ms: int) -> Course | None:
+    """A motor that falls counts as on until the device says that it is off."""
+    course = state.course
+    if course is None:
+        return None
+    has_moved = course.motor_on_ms > 0 and not state.acknowledged
+    return course.ticked(now_ms, motor_on=has_moved or course.status.output_permille > 0)
+
+
 def _preflight_tick(state: Preflight, now_ms: int) -> Step:
     if now_ms - state.since_ms >= PREFLIGHT_MS:
         stop = SoftStop(StopReason.NO_FEET, "nobody put their feet on within 2 minutes")
@@ -188,7 +197,8 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
             return hard_stop(state, HardStop(state.reason, "the device refused to stop"), now_ms)
         return state, ()
     status = event.reply
-    course = None if state.course is None else state.course.heard(status, now_ms)
+    course = _clocked_stopping(state, now_ms)
+    course = None if course is None else course.heard(status, now_ms)
     taken = isinstance(event.command, Stop | EmergencyStop) or state.acknowledged
     reason, detail = state.reason, state.detail
     if reason is StopReason.FAULT and not state.emergency:
@@ -202,6 +212,7 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
 
 
 def _stopping_tick(state: Stopping, now_ms: int) -> Step:
+    state = replace(state, course=_clocked_stopping(state, now_ms))
     course, waited_ms = state.course, now_ms - state.since_ms
     patience = 1 if course is None else course.terms.patience
     heard_now = state.heard_ms is not None and now_ms - state.heard_ms < SILENT_MS * patience

@@ -37,6 +37,10 @@ def arming_answered(state: Arming, event: Answered, now_ms: int) -> Step:
             wrong = _wrong_device(state, identity)
             if wrong is not None:
                 return wrong, ()
+            if state.terms.as_real or not identity.is_simulated:
+                state = replace(state, terms=state.terms.with_permit())
+                if (refused := _not_permitted(state)) is not None:
+                    return handshake_ended(state, StopReason.REFUSED, refused), ()
             state = replace(state, identity=identity)
             return state, (GetLimits(),) if state.free else (GetStatus(),)
         case Status() as status if isinstance(event.command, GetStatus):
@@ -80,12 +84,27 @@ def _wrong_device(state: Arming, identity: Identity) -> Ended | None:
     return handshake_ended(state, StopReason.WRONG_DEVICE, detail)
 
 
+def _not_permitted(state: Arming) -> str | None:
+    """Why this person may not start this on a real device."""
+    terms, intensity = state.terms, state.choice.intensity
+    if terms.permit.refusal is not None:
+        return terms.permit.refusal
+    if intensity > terms.max_intensity:
+        return (
+            f"intensity {intensity} is above {terms.max_intensity}, which is the highest now: "
+            f"{terms.cap_reason}; choose {terms.max_intensity} or less"
+        )
+    return None
+
+
 def _armed(state: Arming, status: Status, now_ms: int) -> Step:
     if state.identity is None or state.levels is None or status.output_permille > 0:
         return state, ()  # what ran before is still falling: ask again at the next tick
     progress = Progress(state.choice.warmup_ms, state.choice.massage_ms, 0)
     if state.before is not None:
-        course = replace(state.before, identity=state.identity, levels=state.levels)
+        course = replace(
+            state.before, terms=state.terms, identity=state.identity, levels=state.levels
+        )
     else:
         course = Course(
             state.terms,

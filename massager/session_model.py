@@ -7,13 +7,14 @@
 `session.step` is the only place that moves from one to another.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from firmware_protocol.limits import LEASE_DEFAULT_MS, LEASE_SIMULATED_SPEED_MS
 from firmware_protocol.link import LinkEvent
 from firmware_protocol.messages import Command, Identity, Status
+from massager.limits import INTENSITY_MAX, SITTING_MAX_MS
 from massager.plan import Choice, Levels, Progress, SessionPlan
 
 
@@ -53,16 +54,49 @@ class PauseReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Permit:
+    """What holds for feet on a real device; admission.py finds it out.
+
+    `refusal` is why nothing may start, in words. `motor_on_max_ms` is what is left of the sitting
+    and of the 24 hours. `cap_reason` says whose cap `max_intensity` is.
+    """
+
+    refusal: str | None = None
+    motor_on_max_ms: int = SITTING_MAX_MS
+    max_intensity: int = INTENSITY_MAX
+    cap_reason: str = ""
+
+
+NO_PERMIT: Final = Permit("nobody has asked whether these feet may be massaged now", 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What a session may rely on and must insist on; fixed when it starts.
 
     `speed` is the controller's clock over real time (1…20). `device_id` is the only device that
     may be driven, or None for whichever answers. `max_intensity` is the person's own cap.
+    `permit` counts where the device is not simulated, or `as_real`: the handshake tells.
     """
 
     speed: int = 1
     device_id: str | None = None
-    max_intensity: int = 10
+    max_intensity: int = INTENSITY_MAX
+    cap_reason: str = "max_intensity in the config"
+    motor_on_max_ms: int = SITTING_MAX_MS
+    permit: Permit = NO_PERMIT
+    as_real: bool = False
+
+    def with_permit(self) -> "Terms":
+        """What holds on a real device. The permit makes nothing looser."""
+        permit = self.permit
+        is_lower = permit.max_intensity < self.max_intensity
+        return replace(
+            self,
+            max_intensity=min(self.max_intensity, permit.max_intensity),
+            cap_reason=permit.cap_reason if is_lower else self.cap_reason,
+            motor_on_max_ms=min(self.motor_on_max_ms, permit.motor_on_max_ms),
+        )
 
     @property
     def lease_ms(self) -> int:

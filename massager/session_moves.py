@@ -8,7 +8,6 @@ from massager.limits import (
     LINK_BACK_MS,
     PAUSE_FALL_MS,
     PAUSE_LIMIT_MS,
-    SITTING_MAX_MS,
     SOFT_END_MS,
     STREAM_PERIOD_MS,
 )
@@ -104,7 +103,7 @@ def running_tick(state: Running, course: Course, now_ms: int) -> Step:
     elapsed_ms = now_ms - state.plan_from_ms
     if elapsed_ms >= state.plan.duration_ms:
         return soft_stop(replace(state, course=course), SoftStop(state.goes_to), now_ms)
-    if course.motor_on_ms + STREAM_PERIOD_MS >= SITTING_MAX_MS:
+    if course.motor_on_ms + STREAM_PERIOD_MS >= course.terms.motor_on_max_ms:
         limit = SoftStop(StopReason.SITTING_LIMIT)
         return soft_stop(replace(state, course=course), limit, now_ms)
     wanted = setpoint_at(state.plan, elapsed_ms)
@@ -123,7 +122,8 @@ def running_tick(state: Running, course: Course, now_ms: int) -> Step:
 
 def _sitting_is_over(course: Course) -> bool:
     """Whether the soft end must begin now, so that output is 0 at the cap."""
-    return course.motor_on_ms + SOFT_END_MS + STREAM_PERIOD_MS >= SITTING_MAX_MS
+    ends_ms = course.motor_on_ms + SOFT_END_MS + STREAM_PERIOD_MS
+    return ends_ms >= course.terms.motor_on_max_ms
 
 
 def replan(state: Running, progress: Progress, now_ms: int) -> Step:

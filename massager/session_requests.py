@@ -7,7 +7,6 @@ from massager.limits import (
     INTENSITY_MAX,
     INTENSITY_MIN,
     MASSAGE_MAX_MS,
-    SITTING_MAX_MS,
     SOFT_END_MS,
 )
 from massager.plan import Choice, Phase, Progress, extend_session
@@ -69,7 +68,7 @@ def _start(state: State, choice: Choice, now_ms: int) -> Step:
         return _refuse(
             state,
             f"intensity {choice.intensity} is above your own cap of "
-            f"{state.terms.max_intensity} (max_intensity in the config)",
+            f"{state.terms.max_intensity} ({state.terms.cap_reason})",
         )
     return Arming(state.terms, choice, now_ms), (Identify(),)
 
@@ -111,7 +110,10 @@ def _set_intensity(state: State, intensity: int, now_ms: int) -> Step:
     course = state.course
     highest = min(INTENSITY_MAX, course.terms.max_intensity)
     if not INTENSITY_MIN <= intensity <= highest:
-        return _refuse(state, f"intensity {intensity}: it must be {INTENSITY_MIN} to {highest}")
+        why = f" ({course.terms.cap_reason})" if INTENSITY_MAX >= intensity > highest else ""
+        return _refuse(
+            state, f"intensity {intensity}: it must be {INTENSITY_MIN} to {highest}{why}"
+        )
     if isinstance(state, Running) and phase_of(state, now_ms) is Phase.SOFT_END:
         return _refuse(state, "the session is ending already")
     choice = replace(course.choice, intensity=intensity)
@@ -132,12 +134,13 @@ def _extend(state: State, more_ms: int, now_ms: int) -> Step:
         progress = progress_of(state, now_ms)
     else:
         progress = state.course.progress
-    left_ms = _extension_left_ms(state.course, progress)
+    left_ms, limit = _extension_left(state.course, progress)
     if more_ms > left_ms:
+        tenths = left_ms // 6_000
         return _refuse(
             state,
-            f"{more_ms / 60_000:g} min more would pass the limit of "
-            f"{MASSAGE_MAX_MS // 60_000} min of massage; {left_ms / 60_000:.1f} min are left",
+            f"{more_ms / 60_000:g} min more would pass {limit}; "
+            f"{tenths // 10}.{tenths % 10} min are left",
         )
     if isinstance(state, Running):
         plan = extend_session(state.plan, now_ms - state.plan_from_ms, more_ms)
@@ -146,9 +149,12 @@ def _extend(state: State, more_ms: int, now_ms: int) -> Step:
     return replace(state, course=replace(state.course, progress=progress)), ()
 
 
-def _extension_left_ms(course: Course, progress: Progress) -> int:
-    """How much longer the massage may get: its own limit, and that of the sitting."""
+def _extension_left(course: Course, progress: Progress) -> tuple[int, str]:
+    """How much longer the massage may get, ms, and which limit says so: its own, or the feet's."""
     planned_ms = progress.massage_done_ms + progress.massage_left_ms
     to_come_ms = progress.warmup_left_ms + progress.massage_left_ms + SOFT_END_MS
-    sitting_ms = SITTING_MAX_MS - course.motor_on_ms - to_come_ms
-    return max(0, min(MASSAGE_MAX_MS - planned_ms, sitting_ms))
+    sitting_ms = course.terms.motor_on_max_ms - course.motor_on_ms - to_come_ms
+    massage_ms = MASSAGE_MAX_MS - planned_ms
+    if sitting_ms < massage_ms:
+        return max(0, sitting_ms), "what is left of this sitting"
+    return max(0, massage_ms), f"the limit of {MASSAGE_MAX_MS // 60_000} min of massage"

@@ -42,6 +42,7 @@ from massager.session_model import (
     Pause,
     Paused,
     PauseReason,
+    Permit,
     Preflight,
     Resume,
     Running,
@@ -114,6 +115,10 @@ STATES: Final[dict[str, State]] = {
     "arming, measured": replace(ARMING, identity=IDENTITY, free=True, levels=LEVELS),
     "arming, too long": replace(ARMING, identity=IDENTITY, free=True, since_ms=NOW - 8_000),
     "arming, in use too long": replace(ARMING, identity=IDENTITY, since_ms=NOW - 8_000),
+    "arming, permitted": replace(ARMING, terms=Terms(permit=Permit())),
+    "arming, free, refused": replace(
+        ARMING, free=True, terms=Terms(permit=Permit("rest until 22:40"), as_real=True)
+    ),
     "arming, resuming": replace(
         ARMING, identity=IDENTITY, free=True, levels=LEVELS, before=course()
     ),
@@ -217,6 +222,7 @@ INPUTS: Final[dict[str, Input]] = {
     "identity, other device": Answered(HELLO, replace(IDENTITY, device_id=b"other\0\0\0")),
     "identity, other boot": Answered(HELLO, replace(IDENTITY, boot_id=2)),
     "identity, other speed": Answered(HELLO, replace(IDENTITY, speed=20)),
+    "identity, not simulated": Answered(HELLO, replace(IDENTITY, capabilities=31)),
     "identity, other major": Answered(HELLO, replace(IDENTITY, major=2)),
     "limits": Answered(GetLimits(), LIMITS),
     "limits, impossible": Answered(GetLimits(), replace(LIMITS, max_permille=100)),

@@ -47,7 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """The exit code of the session. Raises UsageError, ConfigError or Refused: nothing was sent."""
     from massager.cli.settings import settle
-    from massager.session_model import Terms
+    from massager.session_model import Permit, Terms
     from massager.transports import parse_url
     from massager.transports.url import MqttUrl
 
@@ -62,7 +62,7 @@ def run(args: Namespace) -> int:
         )
     url = parse_url(config.device)
     device_id = config.device_id or (url.device_id if isinstance(url, MqttUrl) else None)
-    terms = Terms(args.speed, device_id, config.max_intensity)
+    terms = Terms(args.speed, device_id, config.max_intensity, permit=Permit())
     return _run(args, url, config.settings(args.speed), choice, terms)
 
 

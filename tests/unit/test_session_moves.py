@@ -403,6 +403,10 @@ def test_an_intensity_chosen_before_the_feet_are_on_counts_from_the_start() -> N
 # --- extend --------------------------------------------------------------------------------------
 
 
+def under(terms: Terms, state: Running) -> Running:
+    return replace(state, course=replace(state.course, terms=terms))
+
+
 def massage(done_ms: int, left_ms: int, motor_on_ms: int = 100_000) -> Running:
     at = course(progress=Progress(0, left_ms, done_ms), motor_on_ms=motor_on_ms)
     return running(at, start=622)
@@ -428,7 +432,15 @@ def test_extending_stops_at_the_13_min_of_the_sitting() -> None:
     """13 min less 10 of motor-on, less what is still to come: 100 s and the soft end's 10."""
     state = massage(200_000, 100_000, motor_on_ms=600_000)
     assert isinstance(step(state, Extend(70_000), NOW)[0], Running)
-    assert "1.2 min are left" in refused(state, Extend(70_001))
+    why = refused(state, Extend(70_001))
+    assert "would pass what is left of this sitting; 1.1 min are left" in why
+
+
+def test_extending_stops_at_what_is_left_of_a_sitting_that_began_earlier() -> None:
+    """9 min less 6 of motor-on, less what is still to come: 100 s and the soft end's 10."""
+    state = under(Terms(motor_on_max_ms=540_000), massage(200_000, 100_000, motor_on_ms=360_000))
+    assert isinstance(step(state, Extend(70_000), NOW)[0], Running)
+    assert "what is left of this sitting; 1.1 min" in refused(state, Extend(70_001))
 
 
 @pytest.mark.parametrize("more_ms", [0, -1, -600_000])
@@ -529,6 +541,56 @@ def test_a_plan_is_over_at_its_last_millisecond() -> None:
     assert isinstance(step(heard, Tick(), NOW + 10_000)[0], Stopping)
 
 
+@pytest.mark.parametrize(("motor_on_ms", "falls"), [(529_749, False), (529_750, True)])
+def test_the_soft_end_begins_so_early_that_output_is_0_when_the_rest_of_a_sitting_is_used_up(
+    motor_on_ms: int, falls: bool
+) -> None:
+    """9 of the 13 min were left."""
+    at = course(motor_on_ms=motor_on_ms)
+    state, _ = step(under(Terms(motor_on_max_ms=540_000), running(at)), Tick(), NOW)
+    assert isinstance(state, Running)
+    assert (state.goes_to is StopReason.SITTING_LIMIT) is falls
+
+
+@pytest.mark.parametrize(("motor_on_ms", "ends"), [(539_749, False), (539_750, True)])
+def test_at_what_is_left_of_a_sitting_it_ends_whatever_happens(
+    motor_on_ms: int, ends: bool
+) -> None:
+    at = course(motor_on_ms=motor_on_ms)
+    state, _ = step(
+        under(Terms(motor_on_max_ms=540_000), replace(ending(), course=at)), Tick(), NOW
+    )
+    assert isinstance(state, Stopping) is ends
+
+
+def test_pausing_and_resuming_wins_no_time_beyond_what_was_left() -> None:
+    over = replace(OFF, motor_on_ms=539_900, terms=Terms(motor_on_max_ms=540_000))
+    state, outputs = step(Paused(over, PauseReason.PERSON, NOW - 9_000, 0), Resume(), NOW)
+    assert isinstance(state, Stopping)
+    assert state.reason is StopReason.SITTING_LIMIT
+    assert outputs == (Stop(),)
+
+
+def test_a_motor_that_falls_after_a_stop_counts_until_the_device_says_that_it_is_off() -> None:
+    falling = Stopping(course(), StopReason.REQUESTED, "", NOW, acknowledged=True)
+    state, _ = step(falling, Tick(), NOW + 100)
+    assert isinstance(state, Stopping)
+    off, _ = step(state, Answered(GetStatus(), STATUS_OFF), NOW + 150)
+    assert isinstance(off, Ended)
+    assert off.course is not None
+    assert off.course.motor_on_ms == 50_150
+    unheard = Stopping(OFF, StopReason.REQUESTED, "", NOW)
+    state, _ = step(unheard, Tick(), NOW + 100)
+    assert isinstance(state, Stopping)
+    assert state.course is not None
+    assert state.course.motor_on_ms == 50_100
+    never = replace(unheard, course=replace(OFF, motor_on_ms=0))
+    state, _ = step(never, Tick(), NOW + 100)
+    assert isinstance(state, Stopping)
+    assert state.course is not None
+    assert state.course.motor_on_ms == 0
+
+
 def test_the_motor_s_time_counts_while_anything_says_that_it_is_on() -> None:
     state, _ = step(running(), Tick(), NOW + 250)
     assert isinstance(state, Running)
@@ -619,7 +681,9 @@ def test_an_emergency_stop_that_is_slow_is_asked_about_and_not_sent_anew() -> No
     state, _ = step(running(), HardStop(), NOW)
     state, _ = step(state, Answered(EmergencyStop(), STATUS), NOW + 3_900)
     after, outputs = step(state, Tick(), NOW + 4_000)
-    assert after == state
+    assert isinstance(state, Stopping)
+    assert isinstance(after, Stopping)
+    assert replace(after, course=state.course) == state
     assert outputs == (GetStatus(),)
 
 

@@ -30,6 +30,7 @@ from massager.session_model import (
     LinkDown,
     OpenSession,
     Pause,
+    Permit,
     Preflight,
     Refuse,
     Resume,
@@ -62,6 +63,8 @@ from tests.session_examples import (
 
 IDLE_STATUS = replace(STATUS_OFF, state=DeviceState.IDLE, lease_left_ms=0)
 KNOWN = replace(ARMING, identity=IDENTITY)
+REAL = 31  # every capability but SIMULATED
+PERMITTED = replace(ARMING, terms=Terms(permit=Permit()))
 FREE = replace(KNOWN, free=True)
 MEASURED = replace(FREE, levels=LEVELS)
 
@@ -206,10 +209,76 @@ def test_the_device_may_not_change_between_the_first_look_and_the_session() -> N
 
 
 def test_a_real_device_is_driven_in_real_time() -> None:
-    """Everything but SIMULATED."""
-    state, outputs = answer_identity(capabilities=31)
+    state, outputs = answer_identity(PERMITTED, capabilities=REAL)
     assert isinstance(state, Arming)
     assert outputs == (GetStatus(),)
+
+
+# --- the feet's own limits -----------------------------------------------------------------------
+
+
+def permitted(permit: Permit, *, as_real: bool = False, **changes: object) -> Arming:
+    terms = Terms(permit=permit, as_real=as_real)
+    return replace(ARMING, terms=terms, **changes)  # type: ignore[arg-type]
+
+
+def test_nothing_drives_a_real_device_before_somebody_asked_about_these_feet() -> None:
+    for state in (ARMING, FREE, replace(FREE, before=course())):
+        after, outputs = answer_identity(state, capabilities=REAL)
+        reason, detail = ended(after)
+        assert reason is StopReason.REFUSED
+        assert "nobody has asked" in detail
+        assert outputs == ()
+
+
+def test_a_real_device_is_refused_before_a_session_is_opened_on_it() -> None:
+    refused_ = permitted(Permit(refusal="rest until 22:40"))
+    after, outputs = answer_identity(refused_, capabilities=REAL)
+    assert ended(after) == (StopReason.REFUSED, "rest until 22:40")
+    assert outputs == ()
+
+
+def test_a_simulated_device_needs_no_permit_unless_it_counts_as_a_real_one() -> None:
+    refusing = Permit(refusal="rest until 22:40", max_intensity=1, motor_on_max_ms=0)
+    state, _ = answer_identity(permitted(refusing))
+    assert isinstance(state, Arming)
+    assert (state.terms.max_intensity, state.terms.motor_on_max_ms) == (10, 780_000)
+    rehearsed, _ = answer_identity(permitted(refusing, as_real=True))
+    assert ended(rehearsed) == (StopReason.REFUSED, "rest until 22:40")
+
+
+def test_on_a_real_device_an_intensity_above_the_feet_s_cap_is_refused_with_its_reason() -> None:
+    quiet = Permit(max_intensity=5, cap_reason="quiet hours until 07:00")
+    after, _ = answer_identity(permitted(quiet), capabilities=REAL)
+    reason, detail = ended(after)
+    assert reason is StopReason.REFUSED
+    assert detail == (
+        "intensity 6 is above 5, which is the highest now: quiet hours until 07:00; "
+        "choose 5 or less"
+    )
+
+
+def test_the_feet_s_limits_hold_for_the_whole_session_on_a_real_device() -> None:
+    permit = Permit(motor_on_max_ms=540_000, max_intensity=7, cap_reason="a sore day")
+    state, _ = answer_identity(permitted(permit), capabilities=REAL)
+    assert isinstance(state, Arming)
+    assert (state.terms.motor_on_max_ms, state.terms.max_intensity) == (540_000, 7)
+    resumed, _ = answer_identity(permitted(permit, free=True, before=course()), capabilities=REAL)
+    assert isinstance(resumed, Arming)
+    resumed = replace(resumed, levels=LEVELS)
+    armed, _ = step(resumed, Answered(SetLevel(0, 1500), STATUS_OFF), NOW)
+    assert isinstance(armed, Running)
+    assert armed.course.terms.motor_on_max_ms == 540_000
+    why = step(armed, SetIntensity(8), NOW)[1][0]
+    assert why == Refuse("intensity 8: it must be 1 to 7 (a sore day)")
+
+
+def test_a_permit_makes_no_cap_of_the_config_looser() -> None:
+    terms = Terms(max_intensity=6, motor_on_max_ms=100, permit=Permit(cap_reason="nobody"))
+    state, _ = answer_identity(replace(ARMING, terms=terms), capabilities=REAL)
+    assert isinstance(state, Arming)
+    assert (state.terms.max_intensity, state.terms.motor_on_max_ms) == (6, 100)
+    assert state.terms.cap_reason == "max_intensity in the config"
 
 
 def test_a_device_that_restarts_between_the_first_look_and_the_session_may_be_started() -> None:

@@ -4,7 +4,8 @@ from itertools import product
 
 import pytest
 
-from firmware_protocol.messages import EmergencyStop, SetLevel, Stop
+from firmware_protocol.link import Answered
+from firmware_protocol.messages import EmergencyStop, Identity, SetLevel, Stop
 from massager.session import step, tick_period_ms
 from massager.session_model import (
     Arming,
@@ -69,6 +70,16 @@ def test_the_session_moves_along_the_table_and_nowhere_else(walked: Walked) -> N
     for before, _event, (after, _outputs) in walked:
         seen[word(before)].add(word(after))
     assert seen == LEGAL
+
+
+def test_no_real_device_becomes_known_to_a_start_without_a_permit(walked: Walked) -> None:
+    for before, event, (after, outputs) in walked:
+        if not isinstance(event, Answered) or not isinstance(event.reply, Identity):
+            continue
+        if isinstance(before, Arming) and before.terms.permit.refusal is not None:
+            if before.terms.as_real or not event.reply.is_simulated:
+                assert isinstance(after, Ended)
+                assert outputs == ()
 
 
 def test_no_setpoint_above_0_leaves_any_state_but_running(walked: Walked) -> None:
