@@ -76,10 +76,11 @@ def test_no_real_device_becomes_known_to_a_start_without_a_permit(walked: Walked
     for before, event, (after, outputs) in walked:
         if not isinstance(event, Answered) or not isinstance(event.reply, Identity):
             continue
-        if isinstance(before, Arming) and before.terms.permit.refusal is not None:
-            if before.terms.as_real or not event.reply.is_simulated:
-                assert isinstance(after, Ended)
-                assert outputs == ()
+        if not isinstance(before, Arming) or before.terms.permit.refusal is None:
+            continue
+        if before.terms.as_real or not event.reply.is_simulated:
+            assert isinstance(after, Ended)
+            assert outputs == ()
 
 
 def test_no_setpoint_above_0_leaves_any_state_but_running(walked: Walked) -> None:
