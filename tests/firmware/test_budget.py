@@ -32,9 +32,7 @@ avr = pytest.mark.needs("cc", "avr")
 
 
 def _program(variant: str) -> Path:
-    """Built with -Werror, so a warning raises CannotBuild."""
-    if variant == "default":
-        return build.built("build/atmega328p/massager.elf", "avr")
+    """Built with -Werror, so a warning raises CannotBuild; apart from what a maker has built."""
     out = f"build/budget/{variant}"
     return build.built(f"{out}/massager.elf", "avr", OUT=out, DEFINES=VARIANTS[variant])
 
@@ -94,7 +92,7 @@ def test_no_function_takes_more_than_96_bytes_of_stack(variant: str) -> None:
 @avr
 def test_the_size_table_shows_what_was_measured() -> None:
     sections = _sections(_program("default"))
-    table = _make("size").stdout
+    table = _make("size", "OUT=build/budget/default").stdout
     numbers = dict(re.findall(r"^(.+?) {2,}(\d+)", table, re.MULTILINE))
     static_ram = sections[".data"] + sections[".bss"] + sections[".noinit"]
     assert numbers["flash: the budget"] == str(sections[".text"] + sections[".data"])
@@ -123,6 +121,25 @@ def test_a_setting_that_cannot_be_stops_the_build() -> None:
 def test_a_device_id_that_the_wire_cannot_carry_stops_the_build(wrong: str) -> None:
     with pytest.raises(build.CannotBuild, match="DEVICE_ID is 1 to 8 characters"):
         build.built("hex", "avr", OUT="build/budget/wrong", DEVICE_ID=wrong)
+
+
+@avr
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ({"GENTLEST": "180", "MAX": "600"}, ("-DGENTLEST_PERMILLE=180", "-DMAX_PERMILLE=600")),
+        ({"GENTLEST_PERMILLE": "180", "SENSOR_LOW_DC": "-100"}, ("=180", "-DSENSOR_LOW_DC=-100")),
+        ({"HAS_MOTION": "0", "DEFINES": "-DHOT_DC=600"}, ("-DHAS_MOTION=0", "-DHOT_DC=600")),
+        ({"DEVICE_ID": "bed-0004"}, ('-DDEVICE_ID="bed-0004"',)),
+    ],
+)
+def test_a_setting_that_is_given_by_its_name_reaches_the_compiler(
+    words: dict[str, str], options: tuple[str, ...]
+) -> None:
+    out = "build/budget/named"
+    build.built(f"{out}/massager.elf", "avr", OUT=out, **words)
+    settings = (FIRMWARE / out / "settings").read_text()
+    assert [option for option in options if option not in settings] == []
 
 
 @avr
