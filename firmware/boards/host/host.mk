@@ -38,7 +38,19 @@ $(HOST_BUILD)/replay_sanitized: $(SCRIPT_C) boards/host/replay.c $(HOST_H) board
 	@mkdir -p $(@D)
 	$(HOST_CC) $(HOST_FLAGS) -O1 $(SANITIZERS) -o $@ $(SCRIPT_C) boards/host/replay.c
 
-$(HOST_BUILD)/fuzz_receive: $(SCRIPT_C) boards/host/fuzz_receive.c $(HOST_H) boards/host/host.mk
+# libFuzzer looks at the core alone; to follow the judge as well would only make it slow.
+FUZZ_CORE := $(CORE_C:core/%.c=$(HOST_BUILD)/fuzz-%.o)
+FUZZ_JUDGE := $(HOST_BUILD)/judge-script.o $(HOST_BUILD)/judge-fuzz_receive.o
+FUZZ_COMPILE = $(if $(CLANG),$(CLANG),$(error clang is missing; on Debian: apt-get install clang \
+  libclang-rt-dev)) $(HOST_FLAGS) -O2 $(SANITIZERS)
+
+$(FUZZ_CORE): $(HOST_BUILD)/fuzz-%.o: core/%.c $(HOST_H) boards/host/host.mk
 	@mkdir -p $(@D)
-	$(if $(CLANG),,$(error clang is missing; on Debian: apt-get install clang libclang-rt-dev))
-	$(CLANG) $(HOST_FLAGS) -O2 $(SANITIZERS) -fsanitize=fuzzer -o $@ $(SCRIPT_C) boards/host/fuzz_receive.c
+	$(FUZZ_COMPILE) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(FUZZ_JUDGE): $(HOST_BUILD)/judge-%.o: boards/host/%.c $(HOST_H) boards/host/host.mk
+	@mkdir -p $(@D)
+	$(FUZZ_COMPILE) -c -o $@ $<
+
+$(HOST_BUILD)/fuzz_receive: $(FUZZ_CORE) $(FUZZ_JUDGE)
+	$(FUZZ_COMPILE) -fsanitize=fuzzer -o $@ $^

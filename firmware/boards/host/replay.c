@@ -15,7 +15,7 @@ static struct script_totals sum;
 
 static void run(const uint8_t *data, size_t size)
 {
-    struct script_totals totals = script_run(data, size);
+    struct script_totals totals = script_run(data, size, UINT32_MAX);
 
     sum.operations += totals.operations;
     sum.replies += totals.replies;

@@ -17,6 +17,7 @@ enum {
 struct script {
     const uint8_t *data;
     size_t left;
+    uint32_t left_ms;
 
     struct massager_config config;
     struct massager device;
@@ -374,7 +375,8 @@ static void step(struct script *script)
 
 static void pass(struct script *script, uint16_t ms)
 {
-    while (ms-- != 0u) {
+    while (ms-- != 0u && script->left_ms != 0u) {
+        script->left_ms--;
         step(script);
     }
 }
@@ -472,7 +474,7 @@ static void operate(struct script *script)
     judge_now(script);
 }
 
-struct script_totals script_run(const uint8_t *data, size_t size)
+struct script_totals script_run(const uint8_t *data, size_t size, uint32_t ms_max)
 {
     struct script *script = calloc(1u, sizeof *script);
     struct script_totals totals;
@@ -483,6 +485,7 @@ struct script_totals script_run(const uint8_t *data, size_t size)
     }
     script->data = data;
     script->left = size;
+    script->left_ms = ms_max;
     variant = take(script);
     memcpy(script->config.device_id, "fuzz-001", 8u);
     script->config.gentlest_permille = (variant & 0x40u) == 0u ? 150u : 1u;

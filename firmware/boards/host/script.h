@@ -19,6 +19,7 @@ struct script_totals {
     uint32_t moving_ms;
 };
 
-struct script_totals script_run(const uint8_t *data, size_t size);
+/* At most `ms_max` of the device's time pass in it; the operations go on without. */
+struct script_totals script_run(const uint8_t *data, size_t size, uint32_t ms_max);
 
 #endif
