@@ -85,14 +85,6 @@ def esphome() -> Path:
     return _made("build/esphome-venv/.ready", f"PYTHON={sys.executable}").parent / "bin" / "esphome"
 
 
-def esphome() -> Path:
-    """The command `esphome`, in an environment of its own, fetched where it is not there yet.
-
-    Raises CannotBuild.
-    """
-    return _made("build/esphome-venv/.ready", f"PYTHON={sys.executable}").parent / "bin" / "esphome"
-
-
 def missing(*names: str) -> tuple[str, ...]:
     """Those of TOOLS that are not here."""
     return tuple(name for name in TOOLS if name in names and not _is_here(name))
@@ -167,14 +159,6 @@ def _has_esphome() -> bool:
     return True
 
 
-def _has_esphome() -> bool:
-    try:
-        esphome()
-    except CannotBuild:
-        return False
-    return True
-
-
 def _has_sanitizers() -> bool:
     options = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     return _compiles(compiler(), *options, source=b"int main(void){return 0;}")
@@ -210,11 +194,6 @@ TOOLS: Final = {
     "clang": Tool("clang with libFuzzer", "clang libclang-rt-dev", _has_clang),
     "avr": Tool("avr-gcc with avr-libc", "gcc-avr avr-libc binutils-avr", _has_avr),
     "simavr": Tool("simavr", "libsimavr-dev libelf1", _has_simavr),
-    "esphome": Tool(
-        "ESPHome, which `make esphome` fetches from the package index",
-        "make python3-venv",
-        _has_esphome,
-    ),
     "esphome": Tool(
         "ESPHome, which `make esphome` fetches from the package index",
         "make python3-venv",
