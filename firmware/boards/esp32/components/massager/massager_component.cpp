@@ -14,8 +14,6 @@
 #include <soc/soc_caps.h>
 
 #include "esphome/components/network/util.h"
-#include "esphome/core/application.h"
-#include "esphome/core/hal.h"
 #include "esphome/core/log.h"
 
 namespace esphome::foot_massager {
@@ -402,13 +400,13 @@ void MassagerComponent::before_restart_() {
 #ifdef USE_OTA_STATE_LISTENER
 /* Erasing the flash for an update stops every task for longer than the watchdog allows. So the device
  * goes out of service before it, and comes back by a restart, whether the update succeeded or not. */
-void MassagerComponent::on_ota_global_state(ota::OTAState state, float progress, uint8_t error,
-                                            ota::OTAComponent *component) {
+void MassagerComponent::on_ota_global_state(ota::OTAState state, float /*progress*/,
+                                            uint8_t /*error*/, ota::OTAComponent * /*from*/) {
   if (state == ota::OTA_STARTED) {
     this->leave_and_wait_();
   } else if ((state == ota::OTA_ERROR || state == ota::OTA_ABORT) &&
              this->device_->is_out_of_service()) { /* not for one that never began: a wrong password */
-    App.safe_reboot();
+    this->restart();
   }
 }
 #endif
@@ -447,7 +445,7 @@ void MassagerComponent::start_client_() {
   esp_mqtt_client_start(this->client_);
 }
 
-void MassagerComponent::on_client_event_(void *self, esp_event_base_t base, int32_t id,
+void MassagerComponent::on_client_event_(void *self, esp_event_base_t /*base*/, int32_t id,
                                          void *data) {
   auto *component = static_cast<MassagerComponent *>(self);
   const auto &event = *static_cast<esp_mqtt_event_t *>(data);
