@@ -88,7 +88,8 @@ class Shell:
         inputs: bool = False,
         tls: bool = False,
     ) -> None:
-        self._c = ctypes.CDLL(shutil.copy(made, folder / f"{len(list(folder.iterdir()))}.so"))
+        copy = shutil.copy(made, folder / f"{len(list(folder.iterdir()))}.so")
+        self._c = ctypes.CDLL(str(copy))
         self._c.shell_new.restype = ctypes.c_void_p
         self._c.shell_has_failed.restype = ctypes.c_bool
         settings = (boot_id is not None, boot_id or 0, reset, failing.encode(), inputs, tls)
