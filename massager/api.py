@@ -1,7 +1,8 @@
 """What other processes may ask a running controller, and what it answers.
 
-The controller listens on `<pid>.sock` in the runtime directory (runtime_dir.py). A client writes
-one JSON object a line, at most 1024 bytes, and gets at least one JSON object a line back:
+A session in the foreground listens on `<pid>.sock` in the runtime directory (runtime_dir.py), a
+daemon on `<pid>.<name>.sock` for each of its devices. A client writes one JSON object a line, at
+most 1024 bytes, and gets at least one JSON object a line back:
 
     {"request": "stop"}                          soft stop
     {"request": "stop", "now": true}             emergency stop
@@ -12,6 +13,12 @@ one JSON object a line, at most 1024 bytes, and gets at least one JSON object a 
     {"request": "status"}
     {"request": "status", "watch": true}         a line at each change, at most 5 a second
 
+    only of a daemon:
+    {"request": "start", "intensity": 6, "minutes": 8, "warmup": 90, "program": "bedtime"}
+    {"request": "clear"}                         take back what is latched
+    {"request": "arm"}                           let the next start from afar through, once
+    {"request": "devices"}                       all that the daemon keeps
+
     {"ok": true, "stage": null, "owner": {…}, "session": {…}}
     {"ok": false, "error": {"kind": "refused", "message": "no session is running"}}
 
@@ -19,7 +26,8 @@ one JSON object a line, at most 1024 bytes, and gets at least one JSON object a 
 every state, any number of times, and answered at each stage: "taken" at once, "acknowledged" as
 soon as the device has, "ended" once the session has; a stage that was passed already is left out.
 The last line of a watch has the stage "ended", too. Everything else is answered once, at once, with
-the stage null.
+the stage null. A start is answered once the device has taken the session, or with why not; what it
+leaves out is as the daemon's config has it. Whoever hangs up before that answer ends the start.
 
 Requests are read strictly; only a stop is taken whatever else stands in it, so that a newer or a
 careless client can always stop.
@@ -31,7 +39,15 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from massager.limits import EXTEND_MAX_MIN, INTENSITY_MAX, INTENSITY_MIN
+from massager.limits import (
+    EXTEND_MAX_MIN,
+    INTENSITY_MAX,
+    INTENSITY_MIN,
+    MASSAGE_MAX_MS,
+    MASSAGE_MIN_MS,
+    WARMUP_MAX_MS,
+    WARMUP_MIN_MS,
+)
 from massager.session_model import (
     Extend,
     HardStop,
@@ -109,16 +125,48 @@ class StatusRequest(_Model):
     watch: bool = False
 
 
+class StartRequest(_Model):
+    """A session; what is left out is as the daemon's config has it."""
+
+    request: Literal["start"]
+    intensity: int | None = Field(None, ge=INTENSITY_MIN, le=INTENSITY_MAX)
+    minutes: float | None = Field(None, ge=MASSAGE_MIN_MS / 60_000, le=MASSAGE_MAX_MS / 60_000)
+    warmup: float | None = Field(None, ge=WARMUP_MIN_MS / 1000, le=WARMUP_MAX_MS / 1000)
+    shape: Literal["linear", "hold"] | None = None
+    program: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    origin: Literal["terminal", "socket"] = "socket"
+
+
+class ClearRequest(_Model):
+    """Take back what is latched in the device."""
+
+    request: Literal["clear"]
+
+
+class ArmRequest(_Model):
+    """Let the next start from afar through, once."""
+
+    request: Literal["arm"]
+
+
+class DevicesRequest(_Model):
+    """Every device of the daemon."""
+
+    request: Literal["devices"]
+
+
 SessionRequest: TypeAlias = (
     StopRequest | PauseRequest | ResumeRequest | IntensityRequest | ExtendRequest
 )
-Request: TypeAlias = SessionRequest | StatusRequest
+DaemonRequest: TypeAlias = StartRequest | ClearRequest | ArmRequest | DevicesRequest
+Request: TypeAlias = SessionRequest | StatusRequest | DaemonRequest
 
 
 class Owner(_Model):
     """The process that answers, and what it drives."""
 
     pid: int
+    name: str | None = None  # of the device, in a daemon
     device: str  # its URL, without a password
     speed: int
     since: str  # wall clock, ISO 8601 with its offset
@@ -140,11 +188,35 @@ class Done(_Model):
     session: dict[str, Any]
 
 
+class Armed(Done):
+    """A start from afar is let through once until then (ISO 8601)."""
+
+    armed_until: str
+
+
+class Devices(Done):
+    """What a daemon keeps: for each its name, URL, connection, reason and session."""
+
+    devices: list[dict[str, Any]]
+
+
 class NotDone(_Model):
     """The request was not done, and nothing has changed."""
 
     ok: Literal[False] = False
     error: Failure
+
+
+class StartFailure(Failure):
+    """Why a start came to nothing; `refusal` is a word of `daemon.face.RefusalKind`."""
+
+    refusal: str
+
+
+class NotStarted(NotDone):
+    """The start came to nothing."""
+
+    error: StartFailure
 
 
 Reply: TypeAlias = Done | NotDone

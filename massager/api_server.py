@@ -7,7 +7,7 @@ that floods, or that does not read its answers, is dropped; it never holds up th
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +15,17 @@ from typing import Final, Protocol
 
 from massager.api import (
     REQUEST_MAX_BYTES,
+    ArmRequest,
     BadRequest,
+    ClearRequest,
+    DaemonRequest,
+    DevicesRequest,
     Done,
     Failure,
     NotDone,
     Owner,
     Reply,
+    StartRequest,
     StatusRequest,
     StopRequest,
     as_dict,
@@ -29,7 +34,7 @@ from massager.api import (
 )
 from massager.errors import ConfigError
 from massager.runtime_dir import own_directory
-from massager.session_model import Ended, Request, State, Stopping
+from massager.session_model import Ended, Request, SoftStop, State, Stopping, StopReason
 from massager.snapshot import Snapshot
 
 CLIENTS_MAX: Final = 16
@@ -37,6 +42,7 @@ REQUESTS_PER_S: Final = 50  # of one client; beyond, it is dropped
 UNREAD_MAX_BYTES: Final = 65_536  # of answers that a client leaves unread; beyond, it is dropped
 WATCH_GAP_S: Final = 0.2
 _GOODBYE_S: Final = 0.2  # for the last lines to leave
+_NO_DAEMON: Final = "this is a session in the foreground, which can only be stopped and changed"
 
 
 class Session(Protocol):
@@ -56,17 +62,36 @@ class Session(Protocol):
         """Wait for the next change."""
 
 
+class Service(Protocol):
+    """What the server needs of a daemon beside the session."""
+
+    async def carry_out(self, request: DaemonRequest, now: Callable[[], Done]) -> Reply:
+        """The answer; `now` makes the one that shows the session as it is."""
+
+
 class ApiServer:
-    """Listens while its session lives. `device` is the URL as a person may see it."""
+    """Listens while its session lives. `device` is the URL as a person may see it.
+
+    With a `service` it is a daemon's socket for the device that it calls `name`.
+    """
 
     def __init__(
-        self, session: Session, device: str, speed: int, environ: Mapping[str, str]
+        self,
+        session: Session,
+        device: str,
+        speed: int,
+        environ: Mapping[str, str],
+        *,
+        name: str | None = None,
+        service: Service | None = None,
     ) -> None:
         self.session = session
+        self.service = service
+        self.errands: set[asyncio.Task[None]] = set()
         self.directory = Path(own_directory(environ))
         self._device = device
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        self._owner = Owner(pid=os.getpid(), device=device, speed=speed, since=since)
+        self._owner = Owner(pid=os.getpid(), name=name, device=device, speed=speed, since=since)
         self._clients: list[_Client] = []
         self._alone = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -94,6 +119,8 @@ class ApiServer:
             return
         self._news.cancel()
         self._server.close()
+        for errand in self.errands:
+            errand.cancel()
         for client in list(self._clients):
             client.tell()
             client.give_up()
@@ -133,7 +160,8 @@ class ApiServer:
         return _Client(self)
 
     def _path(self, kind: str) -> Path:
-        return self.directory / f"{self._owner.pid}{kind}"
+        name = "" if self._owner.name is None else f".{self._owner.name}"
+        return self.directory / f"{self._owner.pid}{name}{kind}"
 
     async def _tell(self) -> None:
         while True:
@@ -159,6 +187,7 @@ class _Client(asyncio.BufferedProtocol):
         self._watching = False
         self._told_s = 0.0
         self._later: asyncio.TimerHandle | None = None
+        self._starting = 0  # starts that were not answered yet
 
     # --- for asyncio -------------------------------------------------------------------------
 
@@ -175,6 +204,9 @@ class _Client(asyncio.BufferedProtocol):
         self._transport = None
         if self._later is not None:
             self._later.cancel()
+        if self._starting:
+            gone = "whoever asked for it has left"
+            self._server.session.request(SoftStop(StopReason.REQUESTED, gone))
         self._server.left(self)
 
     def pause_writing(self) -> None:
@@ -251,6 +283,8 @@ class _Client(asyncio.BufferedProtocol):
         elif isinstance(request, StatusRequest):
             self._say(self._server.done())
             self._watching = self._watching or request.watch
+        elif isinstance(request, StartRequest | ClearRequest | ArmRequest | DevicesRequest):
+            self._begin(request)
         else:
             refusal = self._server.session.request(request.event())
             if refusal is None:
@@ -258,6 +292,22 @@ class _Client(asyncio.BufferedProtocol):
             else:
                 self._say(NotDone(error=Failure(kind="refused", message=refusal)))
         self._count()
+
+    def _begin(self, request: DaemonRequest) -> None:
+        """What takes a while; whatever else comes meanwhile is done at once."""
+        service = self._server.service
+        if service is None:
+            self._say(NotDone(error=Failure(kind="refused", message=_NO_DAEMON)))
+            return
+        self._starting += isinstance(request, StartRequest)
+        errand = self._loop.create_task(self._carry_out(service, request))
+        self._server.errands.add(errand)
+        errand.add_done_callback(self._server.errands.discard)
+
+    async def _carry_out(self, service: Service, request: DaemonRequest) -> None:
+        reply = await service.carry_out(request, self._server.done)
+        self._starting -= isinstance(request, StartRequest)
+        self._say(reply)
 
     def _count(self) -> None:
         """Drop a client that asks all the time."""

@@ -1,8 +1,10 @@
 """Where the running controllers of this user are found: the runtime directory.
 
-    <pid>.sock      the socket a controller listens on (api.py), 0600
+    <pid>.sock      the socket a session in the foreground listens on (api.py), 0600
     <pid>.device    the URL it drives: names an owner that does not answer
+    <pid>.<name>.…  the same of each device of a daemon (`massager serve`), by the device's name
     <hash>.lock     held by whoever drives a device, gone with its process
+    daemon.lock     held by the only daemon
 
 The directory is $MASSAGER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/massager, else /tmp/massager-<uid>;
 0700, and refused where somebody else owns it. `massager stop` reads it: nothing slow is imported.
@@ -20,10 +22,16 @@ _DEVICE_MAX_BYTES: Final = 1_000
 
 
 class Owner(NamedTuple):
-    """A process that seems to run a controller."""
+    """A process that seems to run a controller; a daemon is one for each of its devices."""
 
     pid: int
     socket_path: str
+
+    @property
+    def name(self) -> str | None:
+        """What the daemon calls the device; None for a session in the foreground."""
+        _, *between, _ = os.path.basename(self.socket_path).split(".")
+        return between[0] if between else None
 
     @property
     def device(self) -> str | None:
@@ -115,6 +123,17 @@ def claim_device(directory: str, device: str, pid: int) -> int:
     return fd
 
 
+def claim_daemon(directory: str, pid: int) -> int:
+    """Become this user's only daemon, until the process ends; see claim_device."""
+    fd = os.open(f"{directory}/daemon.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        _hold(fd, "a daemon of yours runs already", pid, "{}: {}; `massager status` shows it")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def same_device(device: str) -> str:
     """One name for one device: a serial port has several paths."""
     scheme, _, rest = device.partition(":")
@@ -123,16 +142,16 @@ def same_device(device: str) -> str:
     return f"serial:{os.path.realpath(rest.partition('?')[0])}"
 
 
-def _hold(fd: int, device: str, pid: int) -> None:
+def _hold(
+    fd: int, what: str, pid: int, words: str = "{} is in use by {}; end it with `massager stop`"
+) -> None:
     import fcntl
 
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         text = os.pread(fd, 20, 0).decode("ascii", "replace")
-        raise Refused(
-            f"{device} is in use by {_named(text)}; end it with `massager stop`"
-        ) from None
+        raise Refused(words.format(what, _named(text))) from None
     os.ftruncate(fd, 0)
     os.pwrite(fd, str(pid).encode(), 0)
 
@@ -179,8 +198,8 @@ def _what_is_wrong(path: str) -> str | None:
 
 def _sockets(directory: str) -> Iterator[Owner]:
     for name in os.listdir(directory):
-        pid, dot, kind = name.partition(".")
-        if dot and kind == "sock" and pid.isdigit():
+        pid, *between, kind = name.split(".")
+        if kind == "sock" and pid.isdigit() and len(between) <= 1:
             yield Owner(int(pid), f"{directory}/{name}")
 
 

@@ -1,0 +1,1 @@
+"""`massager serve`: one owner of each device, for every front end. Begin with face.py."""

@@ -1,0 +1,522 @@
+"""One device and its only owner: sessions, stops, and a look now and then in between.
+
+A front end starts with an `Order` and stops, pauses and changes by `request`, which is done before
+it returns: nothing a start or a look is waiting for stands before a stop. Nothing here starts a
+session by itself, whatever comes back.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias, TypeVar
+
+from massager.config_devices import DeviceSettings, RemoteStart
+from massager.controller import Controller
+from massager.daemon.admitting import Admission
+from massager.daemon.face import (
+    Connection,
+    DaemonEvent,
+    Order,
+    RefusalKind,
+    RefusedStart,
+    SessionEnded,
+    SessionStarted,
+    Sighting,
+    Started,
+    StartRefused,
+    Subscription,
+    Today,
+)
+from massager.daemon.held_line import HeldLine
+from massager.daemon.presence import Presence, now
+from massager.daemon.starting import Starting, is_under_way
+from massager.dialogue import Dialogue
+from massager.errors import MassagerError
+from massager.fault_advice import advice
+from massager.latch import clear_latch, read_latch
+from massager.session_model import (
+    Arming,
+    Ended,
+    HardStop,
+    Idle,
+    Request,
+    SoftStop,
+    Start,
+    State,
+    Stopping,
+    StopReason,
+    Terms,
+)
+from massager.session_moves import course_of
+from massager.snapshot import Snapshot, snapshot
+from massager.transports.interface import Transport
+
+_log = logging.getLogger(__name__)
+
+STIR_GAP_S: Final = 1.0  # between two looks, however much the line stirs
+ARMED_FOR: Final = timedelta(hours=4)  # the evening
+
+# What a start that came to nothing leaves to be seen; the others leave what was there before.
+_SEEN_AS: Final = {
+    RefusalKind.ABSENT: StopReason.NO_HANDSHAKE,
+    RefusalKind.STOPPED: StopReason.REQUESTED,
+    RefusalKind.CLOSING: StopReason.SHUTDOWN,
+    RefusalKind.BUSY: StopReason.REFUSED,
+    RefusalKind.DEVICE: StopReason.REFUSED,
+    RefusalKind.FAULT: StopReason.FAULT,
+}
+Outcome: TypeAlias = Started | RefusedStart
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class _Session:
+    """One order, from the moment it was taken to the end of what came of it."""
+
+    starting: Starting
+    session_id: int | None = None
+
+    @property
+    def order(self) -> Order:
+        return self.starting.order
+
+    @property
+    def controller(self) -> Controller | None:
+        return self.starting.controller
+
+
+class Keeper:
+    """Owns the device of `device` behind `transport`. `run` it as a task; see face.py.
+
+    `speed` is 1, or that of a simulated device; the snapshot's times are those of its clock.
+    """
+
+    def __init__(
+        self,
+        device: DeviceSettings,
+        transport: Transport,
+        admission: Admission,
+        *,
+        speed: int = 1,
+        claim: Callable[[], None] = lambda: None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.device = device
+        self.name = device.name
+        self.url = transport.url
+        self.speed = speed
+        self.armed_until: datetime | None = None
+        self.last_end: SessionEnded | None = None
+        self.closing = False  # no more starts
+        self._admission = admission
+        self._chance = chance
+        self._line = HeldLine(transport, claim)
+        self._presence = Presence(device, self._line, speed, chance)
+        self._idle_state: State = Idle(Terms(speed, device.device_id, device.max_intensity))
+        self._session: _Session | None = None
+        self._controller: Controller | None = None  # the newest: of a session, or of a mere stop
+        self._errand: asyncio.Task[None] | None = None  # a look, which anything else breaks off
+        self._clearing = False
+        self._works: set[asyncio.Task[Any]] = set()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._subscriptions: list[Subscription] = []
+        self._rested = asyncio.Event()
+        self._rested.set()
+
+    # --- what there is to see -------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The session's state, as `session_model` has it; Arming also while a start connects."""
+        if self._newest is not None:
+            return self._newest.state
+        if self._session is not None:
+            return Arming(self._terms, self._session.order.choice, 0)
+        return self._idle_state
+
+    def snapshot(self) -> Snapshot:
+        """What a person may see now. The end of a session stays until the next start."""
+        controller = self._newest
+        return snapshot(self.state, 0) if controller is None else controller.snapshot()
+
+    @property
+    def in_session(self) -> bool:
+        """Whether a start was taken whose end has not come; connecting counts."""
+        return self._session is not None
+
+    @property
+    def connection(self) -> Connection:
+        """The way to the device."""
+        return self._presence.connection
+
+    @property
+    def sighting(self) -> Sighting | None:
+        """What the device last said about itself."""
+        return self._presence.sighting
+
+    @property
+    def has_feet_sensor(self) -> bool | None:
+        """None before the device was ever seen."""
+        return None if self.sighting is None else self.sighting.has_feet_sensor
+
+    @property
+    def remote_start(self) -> RemoteStart | None:
+        """What a remote start needs: as configured, else by the sensor; None while unknown."""
+        if self.device.remote_start is not None or self.has_feet_sensor is None:
+            return self.device.remote_start
+        return RemoteStart.FEET if self.has_feet_sensor else RemoteStart.DIRECT
+
+    @property
+    def latched(self) -> tuple[tuple[str, str], ...]:
+        """(what happened, what to do) of what is latched in the device, as last heard."""
+        course = None if self._session is None else course_of(self.state)
+        if course is not None:
+            status = course.status
+        elif self.sighting is not None:
+            status = self.sighting.status
+        else:
+            return ()
+        return tuple(advice(status.faults)) if status.latch_id else ()
+
+    def today(self) -> Today:
+        """What the dose limits leave."""
+        return self._admission.today()
+
+    async def changed(self) -> None:
+        """Wait for the next change of anything here. Read, wait, read again: changes merge."""
+        change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(change)
+        await change
+
+    def subscribe(self, subscription: Subscription | None = None) -> Subscription:
+        """Its events from now on."""
+        subscription = subscription or Subscription()
+        self._subscriptions.append(subscription)
+        return subscription
+
+    # --- what a person may do -------------------------------------------------------------------
+
+    async def start(self, order: Order) -> Outcome:
+        """Connect, for 15 s at most, and start; returns once the device has taken the session.
+
+        Cancelling whoever waits here ends no session.
+        """
+        refused = self._refusal(order)
+        if refused is not None:
+            return self._refused(order, refused)
+        needs = self.device.remote_start
+        self._session = _Session(Starting(order, self._line, self._presence, needs, self._chance))
+        self._rested.clear()
+        beginning = self._work(self._begin(self._session))
+        self._tell()
+        return await asyncio.shield(beginning)
+
+    def request(self, request: Request) -> str | None:
+        """What a person wants, done before this returns as far as the host can.
+
+        None where it was taken, else why it was refused, in words. A stop is always taken.
+        """
+        session = self._session
+        if isinstance(request, SoftStop | HardStop):
+            self._stop(request)
+            return None
+        if isinstance(request, Start):
+            return "a start is an order: see Keeper.start"
+        if session is not None and session.controller is None:
+            return "the massage has not begun; the device is still being connected"
+        if session is None or session.controller is None:
+            return "no session is running"
+        return session.controller.request(request)
+
+    async def clear(self) -> str | None:
+        """Take back what is latched; None where nothing is any more, else why not."""
+        if self.in_session or not self._rested.is_set() or self._clearing:
+            return "the device is being driven; end the session first"
+        self._clearing = True
+        await self._break_off()
+        try:
+            async with Dialogue(self._line.loan()) as device:
+                await clear_latch(device, await read_latch(device))
+                found = await read_latch(device)
+        except MassagerError as error:
+            return str(error)
+        finally:
+            self._clearing = False
+            self._line.stirred.set()
+        self._presence.saw(found.identity, found.status)
+        self._tell()
+        return None
+
+    def arm(self) -> datetime:
+        """Somebody is at the device: let the next remote start through, once; until when."""
+        self.armed_until = now() + ARMED_FOR
+        self._tell()
+        return self.armed_until
+
+    # --- for the house --------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the device until this is cancelled: `rest` first, or a session is left alone."""
+        try:
+            while True:
+                await self._rested.wait()
+                if not self._clearing:
+                    await self._look()
+                await self._pause_between_looks()
+        finally:
+            for work in list(self._works):
+                work.cancel()
+            await asyncio.gather(*self._works, return_exceptions=True)
+            await self._line.release()
+
+    async def rest(self) -> None:
+        """Wait until no session is in progress and its end is noted."""
+        await self._rested.wait()
+
+    # --- a start ---------------------------------------------------------------------------------
+
+    def _refusal(self, order: Order) -> RefusedStart | None:
+        if self.closing:
+            return RefusedStart(RefusalKind.CLOSING, "the daemon is ending")
+        if self._session is not None or not self._rested.is_set():
+            why = "a session is already running; stop it first"
+            if isinstance(self.state, Stopping | Ended):
+                why = "the device is still stopping; ask again in a moment"
+            return RefusedStart(RefusalKind.BUSY, why)
+        if self._clearing:
+            return RefusedStart(RefusalKind.BUSY, "a latch is being cleared; ask again in a moment")
+        if not order.origin.is_remote or self.device.remote_start is not RemoteStart.ARMED:
+            return None
+        if self.armed_until is not None and now() <= self.armed_until:
+            return None
+        return RefusedStart(
+            RefusalKind.ARMING,
+            "nobody has armed the device; say `massager arm` at its computer "
+            "(remote.start in the config)",
+        )
+
+    async def _begin(self, session: _Session) -> Outcome:
+        """One order to its outcome. What goes on afterwards is followed by a task of its own."""
+        order = session.order
+        try:
+            outcome = await self._admitted(session)
+        except Exception:
+            _log.exception("%s: a start failed for a fault of this program", self.name)
+            outcome = RefusedStart(RefusalKind.FAULT, "a fault of this program; see its log")
+            session.starting.halt(SoftStop(StopReason.FAULT, outcome.why))
+        if isinstance(outcome, RefusedStart):
+            await self._give_up(session, outcome)
+            return self._refused(order, outcome)
+        if order.origin.is_remote:
+            self.armed_until = None
+        started = Started(session.session_id, now())
+        self._say(self._started(session, started.at))
+        self._work(self._follow(session, outcome))
+        return started
+
+    async def _admitted(self, session: _Session) -> Controller | RefusedStart:
+        terms = await self._admission.admit(self.device, session.order)
+        if isinstance(terms, RefusedStart):
+            return terms
+        await self._break_off()
+        return await session.starting.run(terms)
+
+    async def _give_up(self, session: _Session, refused: RefusedStart) -> None:
+        """Nothing came of an order; where a stop is still on its way, see it to its end."""
+        controller, stop = session.controller, session.starting.stop
+        if controller is not None:
+            if is_under_way(controller):
+                await self._until_ended(controller)
+            self._controller, self._session = controller, None
+            self._saw(controller)
+            await controller.close()
+        elif refused.kind in _SEEN_AS:
+            self._controller = None
+            reason = _SEEN_AS[refused.kind] if stop is None else stop.reason
+            self._idle_state = Ended(None, reason, refused.why, output_confirmed=False)
+        self._session = None
+        if isinstance(stop, HardStop):  # latched in the device, though nothing had begun
+            self._stop_at_rest(stop)
+        self._is_at_rest()
+
+    # --- a session --------------------------------------------------------------------------------
+
+    async def _follow(self, session: _Session, controller: Controller) -> None:
+        """Tell of every change until the end, then note it."""
+        await self._until_ended(controller)
+        self.last_end = ended = self._ended(session, controller.snapshot())
+        self._controller, self._session = controller, None
+        self._saw(controller)
+        await controller.close()
+        self._say(ended)
+        self._is_at_rest()
+
+    async def _until_ended(self, controller: Controller) -> None:
+        while not isinstance(controller.state, Ended):
+            await controller.changed()
+            self._tell()
+
+    def _saw(self, controller: Controller) -> None:
+        course = course_of(controller.state)
+        if course is not None:
+            self._presence.saw(course.identity, course.status)
+        self._line.stirred.set()  # have another look soon
+
+    def _is_at_rest(self) -> None:
+        if not is_under_way(self._newest):
+            self._rested.set()
+        self._tell()
+
+    # --- a stop -----------------------------------------------------------------------------------
+
+    def _stop(self, request: SoftStop | HardStop) -> None:
+        session = self._session
+        newest = self._newest
+        if session is not None:
+            session.starting.halt(request)
+        elif newest is not None and is_under_way(newest):
+            newest.request(request)
+        else:
+            self._stop_at_rest(request)
+
+    def _stop_at_rest(self, request: SoftStop | HardStop) -> None:
+        """No session of ours runs: the stop goes to the device all the same."""
+        if not self._line.is_open:
+            detail = f"the device is not reached: {self.connection.reason or 'not looked yet'}"
+            self._controller = None
+            self._idle_state = Ended(None, request.reason, detail, output_confirmed=False)
+            self._tell()
+            return
+        if self._errand is not None:
+            self._errand.cancel()
+        loan = self._line.loan()
+        controller = self._controller = Controller(loan, self._terms)
+        loan.take(controller)
+        self._rested.clear()
+        controller.request(request)
+        self._work(self._see_stop_through(controller))
+        self._tell()
+
+    async def _see_stop_through(self, controller: Controller) -> None:
+        await self._until_ended(controller)
+        await controller.close()
+        self._line.stirred.set()
+        self._is_at_rest()
+
+    # --- a look -----------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Look, unless something more important comes."""
+        self._line.stirred.clear()
+        before = self.connection.state
+        self._errand = asyncio.ensure_future(self._presence.look())
+        try:
+            await asyncio.wait({self._errand})
+        except asyncio.CancelledError:
+            self._errand.cancel()
+            raise
+        finally:
+            self._errand = None
+        after = self.connection
+        if after.state is not before:
+            _log.info(
+                "%s: %s%s", self.name, after.state, f": {after.reason}" if after.reason else ""
+            )
+        self._tell()
+
+    async def _break_off(self) -> None:
+        """End a look that is going on, and wait until it has let go of the line."""
+        errand = self._errand
+        if errand is not None:
+            errand.cancel()
+            await asyncio.wait({errand})
+
+    async def _pause_between_looks(self) -> None:
+        wait = self._presence.next_look_s
+        await asyncio.sleep(min(STIR_GAP_S, wait))
+        if wait > STIR_GAP_S:
+            try:
+                await asyncio.wait_for(self._line.stirred.wait(), wait - STIR_GAP_S)
+            except TimeoutError:
+                return
+
+    @property
+    def _newest(self) -> Controller | None:
+        """Of the session, once its line is open; else of the last one, or of a mere stop."""
+        return self._controller if self._session is None else self._session.controller
+
+    # --- news -------------------------------------------------------------------------------------
+
+    @property
+    def _terms(self) -> Terms:
+        return Terms(self.speed, self.device.device_id, self.device.max_intensity)
+
+    def _work(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+        return task
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            if not change.done():
+                change.set_result(None)
+
+    def _say(self, event: DaemonEvent) -> None:
+        self._subscriptions = [each for each in self._subscriptions if not each.is_closed]
+        for subscription in self._subscriptions:
+            subscription.put(event)
+        self._tell()
+
+    def _started(self, session: _Session, at: datetime) -> SessionStarted:
+        choice, course = session.order.choice, course_of(self.state)
+        started = SessionStarted(
+            self.name,
+            at,
+            session.order.origin,
+            choice.program.name,
+            choice.intensity,
+            choice.massage_ms / 60_000,
+            choice.warmup_ms / 1000,
+            course is not None and course.identity.is_simulated,
+            session.session_id,
+        )
+        _log.info(
+            "%s: started by %s: %s, intensity %d, %g min after %g s of warm-up",
+            *(self.name, started.origin, started.program, started.intensity, started.minutes),
+            started.warmup_s,
+        )
+        return started
+
+    def _ended(self, session: _Session, end: Snapshot) -> SessionEnded:
+        ended = SessionEnded(
+            self.name,
+            now(),
+            session.order.origin,
+            end.reason or "",
+            end.detail or "",
+            end.motor_on_ms,
+            end.highest_output_permille,
+            bool(end.output_confirmed),
+            session.session_id,
+        )
+        _log.info(
+            "%s: ended (%s%s), motor on for %.1f s, output 0 %s",
+            *(self.name, ended.reason, f": {ended.detail}" if ended.detail else ""),
+            ended.motor_on_ms / 1000,
+            "confirmed" if ended.output_confirmed else "not confirmed",
+        )
+        return ended
+
+    def _refused(self, order: Order, refused: RefusedStart) -> RefusedStart:
+        _log.info("%s: start by %s refused (%s): %s", self.name, order.origin, *_words(refused))
+        self._say(StartRefused(self.name, now(), order.origin, refused.kind, refused.why))
+        return refused
+
+
+def _words(refused: RefusedStart) -> tuple[str, str]:
+    return refused.kind.value, refused.why

@@ -1,0 +1,400 @@
+"""One device and its owner in virtual time: starts, stops, looks; a device that comes and goes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from massager.config_devices import DeviceSettings, RemoteStart
+from massager.daemon.admitting import CapsOnly
+from massager.daemon.face import (
+    ConnectionState,
+    Order,
+    Origin,
+    RefusalKind,
+    RefusedStart,
+    SessionEnded,
+    SessionStarted,
+    Started,
+    StartRefused,
+)
+from massager.daemon.keeper import Keeper
+from massager.plan import Choice, Shape
+from massager.programs import load_program
+from massager.session_model import Extend, HardStop, Pause, Resume, SetIntensity, SoftStop
+from massager.transports.interface import Receiver
+from massager.transports.memory import MemoryTransport
+from massager.transports.url import SimUrl
+from simulator.device import DeviceConfig, TraceRow
+from simulator.port import SimulatedPort
+from tests.invariants import check_trace
+
+Make = Callable[..., Keeper]
+
+
+class Device(MemoryTransport):
+    """A simulated device that outlives its sessions; `openings` counts how often it was opened."""
+
+    def __init__(self, config: DeviceConfig | None = None) -> None:
+        self.port = SimulatedPort(config or DeviceConfig(), seed=1)
+        self.openings = 0
+        self._rows: list[TraceRow] = []
+        super().__init__(self.port)
+
+    async def open(self, receiver: Receiver) -> None:
+        self.openings += 1
+        await super().open(receiver)
+
+    @property
+    def trace(self) -> list[TraceRow]:
+        """What the motor did so far."""
+        self._rows += self.port.take_trace()
+        return self._rows
+
+    @property
+    def output(self) -> int:
+        """Of the motor, ‰, as the device itself has it."""
+        return int(self.command({"get": "status"})["output"])
+
+
+class Hanging(Device):
+    """One whose opening takes for ever."""
+
+    async def open(self, receiver: Receiver) -> None:
+        self.openings += 1
+        await asyncio.Event().wait()
+
+
+def settings(**changes: object) -> DeviceSettings:
+    return DeviceSettings(**({"name": "bedroom", "url": SimUrl()} | changes))  # type: ignore[arg-type]
+
+
+def order(intensity: int = 6, origin: Origin = Origin.TERMINAL) -> Order:
+    return Order(Choice(intensity, 480_000, 90_000, Shape.LINEAR, load_program("classic")), origin)
+
+
+@asynccontextmanager
+async def kept(device: Device, **changes: object) -> AsyncIterator[Keeper]:
+    """A keeper that runs; whatever it leaves behind is an error."""
+    before = asyncio.all_tasks()
+    keeper = Keeper(settings(**changes), device, CapsOnly(), chance=lambda: 0.5)
+    running = asyncio.ensure_future(keeper.run())
+    await asyncio.sleep(0.1)
+    yield keeper
+    running.cancel()
+    await asyncio.wait({running})
+    assert asyncio.all_tasks() == before
+    assert check_trace(device.trace) == []
+
+
+async def until(keeper: Keeper, holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(1000):
+        while not holds():
+            await keeper.changed()
+
+
+# --- between sessions -----------------------------------------------------------------------------
+
+
+async def test_it_sees_who_is_there_and_opens_no_session() -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        await asyncio.sleep(120)
+        assert keeper.connection.state is ConnectionState.HERE
+        assert keeper.sighting is not None
+        assert keeper.sighting.identity.name == "sim-0001"
+        assert (keeper.has_feet_sensor, keeper.remote_start) == (True, RemoteStart.FEET)
+        assert keeper.snapshot().phase == "idle"
+        assert device.openings == 1  # held open in between
+    assert not [row for row in device.trace if row.token]
+
+
+async def test_a_device_that_is_absent_is_found_within_3_s_of_its_coming() -> None:
+    device = Device()
+    device.unplug()
+    async with kept(device) as keeper:
+        assert keeper.connection.state is ConnectionState.AWAY
+        assert "unplugged" in (keeper.connection.reason or "")
+        for _ in range(3):
+            await asyncio.sleep(300)
+            device.replug()
+            await asyncio.sleep(3)
+            assert keeper.connection.state is ConnectionState.HERE
+            device.unplug()
+            await asyncio.sleep(2)
+            assert keeper.connection.state is ConnectionState.AWAY
+
+
+async def test_another_device_than_the_configured_one_is_not_driven() -> None:
+    async with kept(Device(), device_id="foot-1") as keeper:
+        assert keeper.connection.state is ConnectionState.WRONG
+        refused = await keeper.start(order())
+        assert isinstance(refused, RefusedStart)
+        assert refused.kind is RefusalKind.DEVICE
+        assert refused.why == "device sim-0001 answered, but foot-1 is configured"
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+
+async def test_a_session_from_its_start_to_its_end_is_told_once_each() -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        events = keeper.subscribe()
+        assert isinstance(await keeper.start(order()), Started)
+        assert keeper.in_session
+        started = await events.next()
+        assert isinstance(started, SessionStarted)
+        assert (started.intensity, started.minutes, started.simulated) == (6, 8.0, True)
+        ended = await events.next()
+        assert isinstance(ended, SessionEnded)
+        assert (ended.reason, ended.output_confirmed) == ("completed", True)
+        assert keeper.last_end == ended
+        assert not keeper.in_session
+        assert keeper.snapshot().phase == "ended"
+        assert device.output == 0
+
+
+async def test_one_session_follows_the_other_on_a_line_that_stays_open() -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        for _ in range(20):
+            assert isinstance(await keeper.start(order()), Started)
+            await asyncio.sleep(1)
+            assert device.output > 0
+            keeper.request(SoftStop())
+            await keeper.rest()
+            assert device.output == 0
+        assert device.openings == 1
+
+
+async def test_a_second_start_is_refused_and_the_first_goes_on() -> None:
+    async with kept(Device()) as keeper:
+        first, second = await asyncio.gather(keeper.start(order()), keeper.start(order(9)))
+        assert isinstance(first, Started)
+        assert isinstance(second, RefusedStart)
+        assert second.kind is RefusalKind.BUSY
+        assert keeper.snapshot().intensity == 6
+
+
+async def test_what_a_person_changes_reaches_the_session() -> None:
+    async with kept(Device()) as keeper:
+        assert keeper.request(Pause()) == "no session is running"
+        await keeper.start(order())
+        await asyncio.sleep(20)
+        assert keeper.request(SetIntensity(3)) is None
+        assert keeper.request(Extend(60_000)) is None
+        assert keeper.request(Pause()) is None
+        assert keeper.snapshot().phase == "paused"
+        assert keeper.request(Resume()) is None
+        assert keeper.request(SetIntensity(11)) == "intensity 11: it must be 1 to 10"
+
+
+async def test_an_intensity_above_the_cap_is_refused_and_nothing_is_sent() -> None:
+    device = Device()
+    async with kept(device, max_intensity=4) as keeper:
+        events = keeper.subscribe()
+        refused = await keeper.start(order(5))
+        assert isinstance(refused, RefusedStart)
+        assert refused.kind is RefusalKind.LIMIT
+        told = await events.next()
+        assert isinstance(told, StartRefused)
+        assert told.why == refused.why
+    assert not [row for row in device.trace if row.token]
+
+
+async def test_whoever_waits_for_a_start_may_leave_and_the_session_goes_on() -> None:
+    async with kept(Device()) as keeper:
+        waiting = asyncio.ensure_future(keeper.start(order()))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await until(keeper, lambda: keeper.snapshot().phase == "warm-up")
+
+
+async def test_nothing_starts_once_the_house_closes() -> None:
+    async with kept(Device()) as keeper:
+        keeper.closing = True
+        refused = await keeper.start(order())
+        assert isinstance(refused, RefusedStart)
+        assert refused.kind is RefusalKind.CLOSING
+
+
+# --- a device that comes and goes -----------------------------------------------------------------
+
+
+async def test_a_start_waits_for_an_absent_device_and_takes_it_when_it_comes() -> None:
+    device = Device()
+    device.unplug()
+    async with kept(device) as keeper:
+        starting = asyncio.ensure_future(keeper.start(order()))
+        await asyncio.sleep(10)
+        assert keeper.snapshot().phase == "connecting"
+        device.replug()
+        assert isinstance(await starting, Started)
+
+
+async def test_a_start_gives_up_after_15_s_and_says_why() -> None:
+    device = Device()
+    device.unplug()
+    async with kept(device) as keeper:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        refused = await keeper.start(order())
+        assert isinstance(refused, RefusedStart)
+        assert refused.kind is RefusalKind.ABSENT
+        assert "unplugged" in refused.why
+        assert 12 <= loop.time() - began_s <= 15
+        device.replug()
+        await asyncio.sleep(60)
+        assert keeper.connection.state is ConnectionState.HERE
+        assert device.output == 0  # a start that was given up stays so
+        assert keeper.snapshot().reason == "no handshake"
+
+
+@pytest.mark.parametrize("stop", [SoftStop(), HardStop()])
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 7.0])
+async def test_a_stop_ends_a_start_that_still_looks_for_the_device(
+    stop: SoftStop | HardStop, after_s: float
+) -> None:
+    for device in (Device(), Hanging()):
+        device.unplug()
+        async with kept(device) as keeper:
+            starting = asyncio.ensure_future(keeper.start(order()))
+            await asyncio.sleep(after_s)
+            assert keeper.request(stop) is None
+            loop = asyncio.get_running_loop()
+            stopped_s = loop.time()
+            refused = await starting
+            assert isinstance(refused, RefusedStart)
+            assert refused.kind is RefusalKind.STOPPED
+            assert loop.time() - stopped_s < 0.1
+            device.replug()
+            await asyncio.sleep(30)
+            assert keeper.snapshot().phase == "ended"
+            assert device.trace[-1].output == 0
+
+
+async def test_a_stop_in_the_same_moment_as_the_start_wins() -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        for turns in range(30):
+            starting = asyncio.ensure_future(keeper.start(order()))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            keeper.request(SoftStop())
+            await starting
+            await keeper.rest()
+            await asyncio.sleep(1)
+            assert device.output == 0
+            assert not keeper.in_session
+
+
+async def test_a_device_that_is_unplugged_in_a_session_waits_for_a_person() -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        await keeper.start(order())
+        await asyncio.sleep(30)
+        device.unplug()
+        await asyncio.sleep(5)
+        assert keeper.snapshot().reason == "link lost"
+        device.replug()
+        await asyncio.sleep(2)
+        assert (keeper.snapshot().phase, device.output) == ("paused", 0)
+        assert keeper.request(Resume()) is None
+        await until(keeper, lambda: keeper.snapshot().phase == "warm-up")
+
+
+async def test_a_device_that_stays_away_ends_the_session_and_never_starts_again() -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        await keeper.start(order())
+        await asyncio.sleep(30)
+        device.unplug()
+        await keeper.rest()
+        assert keeper.last_end is not None
+        assert (keeper.last_end.reason, keeper.last_end.output_confirmed) == ("link lost", False)
+        device.replug()
+        await asyncio.sleep(60)
+        assert keeper.connection.state is ConnectionState.HERE
+        assert device.output == 0
+
+
+# --- stops without a session ----------------------------------------------------------------------
+
+
+async def test_a_stop_without_a_session_goes_to_the_device_and_is_no_error() -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        for _ in range(3):
+            assert keeper.request(SoftStop()) is None
+            await keeper.rest()
+            assert keeper.snapshot().output_confirmed is True
+    assert [row.why for row in device.trace].count("stop") >= 3
+
+
+async def test_an_emergency_stop_without_a_session_latches_and_is_cleared() -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        keeper.request(HardStop())
+        await keeper.rest()
+        await asyncio.sleep(2)
+        assert [what for what, _ in keeper.latched] == ["somebody pressed the emergency stop"]
+        refused = await keeper.start(order())
+        assert isinstance(refused, RefusedStart)
+        assert refused.kind is RefusalKind.DEVICE
+        assert "latched" in refused.why
+
+        assert await keeper.clear() is None
+
+        assert keeper.latched == ()
+        assert isinstance(await keeper.start(order()), Started)
+        assert await keeper.clear() == "the device is being driven; end the session first"
+
+
+async def test_a_stop_to_an_absent_device_is_taken() -> None:
+    device = Device()
+    device.unplug()
+    async with kept(device) as keeper:
+        assert keeper.request(HardStop()) is None
+        assert keeper.snapshot().phase == "ended"
+        assert keeper.snapshot().output_confirmed is False
+        assert await keeper.clear() is not None
+
+
+# --- from afar ------------------------------------------------------------------------------------
+
+
+async def test_armed_lets_one_remote_start_through() -> None:
+    async with kept(Device(), remote_start=RemoteStart.ARMED) as keeper:
+        refused = await keeper.start(order(origin=Origin.MQTT))
+        assert isinstance(refused, RefusedStart)
+        assert refused.kind is RefusalKind.ARMING
+        keeper.arm()
+        assert isinstance(await keeper.start(order(origin=Origin.MQTT)), Started)
+        keeper.request(SoftStop())
+        await keeper.rest()
+        assert isinstance(await keeper.start(order(origin=Origin.MQTT)), RefusedStart)
+        assert isinstance(await keeper.start(order(origin=Origin.TERMINAL)), Started)
+
+
+async def test_a_remote_start_that_needs_feet_is_refused_where_no_sensor_can_tell() -> None:
+    device = Device(DeviceConfig(feet_sensor=False))
+    async with kept(device, remote_start=RemoteStart.FEET) as keeper:
+        refused = await keeper.start(order(origin=Origin.MQTT))
+        assert isinstance(refused, RefusedStart)
+        assert "no feet sensor" in refused.why
+        assert not [row for row in device.trace if row.token]
+        assert isinstance(await keeper.start(order()), Started)
+
+
+async def test_a_remote_start_waits_for_feet_and_ends_where_nobody_comes() -> None:
+    device = Device()
+    device.command({"feet": False})
+    async with kept(device) as keeper:
+        assert isinstance(await keeper.start(order(origin=Origin.MQTT)), Started)
+        assert keeper.snapshot().phase == "preflight"
+        await keeper.rest()
+        assert keeper.last_end is not None
+        assert keeper.last_end.reason == "no feet"
+    assert all(row.output == 0 for row in device.trace)
