@@ -3,6 +3,7 @@
     device = "serial:/dev/ttyUSB0"      device_id = "foot-1"     (optional: no other device)
     intensity = 3    minutes = 8    warmup = 90    shape = "linear"    program = "classic"
     [limits]   max_intensity = 6        a person's own cap
+    [history]  days = 180               how long it is kept
     [mqtt]     username, password or password_file, ca_file
     [[devices]]                         instead of `device` where there are several
                                         (config_devices.py)
@@ -64,6 +65,7 @@ class Config:
     shape: Literal["linear", "hold"]
     program: str
     max_intensity: int
+    history_days: int
     mqtt_username: str | None
     mqtt_password: str | None = field(repr=False)
     mqtt_ca_file: Path | None
@@ -127,6 +129,7 @@ def describe(config: Config) -> list[Described]:
         "shape": config.shape,
         "program": config.program,
         "limits.max_intensity": config.max_intensity,
+        "history.days": config.history_days,
         "mqtt.username": config.mqtt_username,
         "mqtt.password": None if config.mqtt_password is None else "set",
         "mqtt.ca_file": None if config.mqtt_ca_file is None else str(config.mqtt_ca_file),
@@ -169,6 +172,7 @@ def _merged(layers: list[Layer], file: ConfigText, environ: Mapping[str, str]) -
         shape=values["shape"],
         program=values["program"],
         max_intensity=values["limits.max_intensity"],
+        history_days=values["history.days"],
         mqtt_username=values.get("mqtt.username"),
         mqtt_password=password,
         mqtt_ca_file=ca_file,
@@ -260,7 +264,7 @@ def _flag_values(flags: Mapping[str, object]) -> dict[str, object]:
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, object]:
-    table: dict[str, Any] = {"limits": {}, "mqtt": {}}
+    table: dict[str, Any] = {"limits": {}, "history": {}, "mqtt": {}}
     for key, variable in VARIABLES.items():
         if text := environ.get(variable):  # an empty one counts as not set
             inside, _, leaf = key.rpartition(".")

@@ -26,6 +26,7 @@ RULES: Final = {
     "program": "the name or the file of a program",
     "limits.max_intensity": _INTENSITY,
     "remote.start": DEVICE_RULES["remote.start"],
+    "history.days": f"a whole number of days from 1 to {limits.HISTORY_DAYS_MAX}",
     "mqtt.username": "a text of 1 to 128 printable characters",
     "mqtt.password": "a text of 1 to 128 characters",
     "mqtt.password_file": "the path of a file",
@@ -39,7 +40,7 @@ VARIABLES: Final = {
 } | {"mqtt.username": "MASSAGER_MQTT_USER"}
 BY_LEAF: Final = {key.rpartition(".")[2]: key for key in RULES}
 FLAGS: Final = ("device", "intensity", "minutes", "warmup", "shape", "program")
-WHOLE: Final = ("intensity", "limits.max_intensity")
+WHOLE: Final = ("intensity", "limits.max_intensity", "history.days")
 NUMBERS: Final = ("minutes", "warmup")
 DEFAULTS: Final[Mapping[str, object]] = {
     "intensity": limits.INTENSITY_DEFAULT,
@@ -48,6 +49,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "shape": "linear",
     "program": limits.PROGRAM_DEFAULT,
     "limits.max_intensity": limits.INTENSITY_MAX,
+    "history.days": limits.HISTORY_DAYS_DEFAULT,
 }
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -61,6 +63,10 @@ class _Model(BaseModel):
 
 class _Limits(_Model):
     max_intensity: _Intensity | None = None
+
+
+class _History(_Model):
+    days: Annotated[int, Field(ge=1, le=limits.HISTORY_DAYS_MAX)] | None = None
 
 
 class _Mqtt(_Model):
@@ -81,6 +87,7 @@ class Values(_Model):
     shape: Literal["linear", "hold"] | None = None
     program: _Path | None = None
     limits: _Limits = _Limits()
+    history: _History = _History()
     mqtt: _Mqtt = _Mqtt()
     remote: RemoteTable = RemoteTable()
     devices: list[DeviceTable] | None = None

@@ -9,6 +9,7 @@ the next one, and ticks that were missed are not made up for.
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from secrets import randbits
 
 from firmware_protocol.framing import DatagramFraming, StreamFraming
@@ -30,6 +31,7 @@ from massager.session_model import (
     OpenSession,
     Output,
     Paused,
+    Permit,
     Preflight,
     Refuse,
     Request,
@@ -97,6 +99,12 @@ class Controller:
     async def open(self) -> None:
         """Open the transport. Raises the NoDevice that says what to do."""
         await self._transport.open(self)
+
+    def permit(self, permit: Permit) -> None:
+        """What holds on a real device, found out after the controller was made; before a start."""
+        assert isinstance(self._state, Idle), "terms are fixed by the start"
+        self._terms = replace(self._terms, permit=permit)
+        self._state = Idle(self._terms)
 
     def start(self, start: Start) -> str | None:
         """Start a session; None, or why it was refused."""

@@ -56,6 +56,11 @@ SITTING_REST_MS: Final = 600_000  # off for so long, and the next sitting may be
 DAY_MS: Final = 86_400_000  # rolling: not the calendar's
 DAY_MAX_MS: Final = 3 * SITTING_MAX_MS  # motor-on time in any 24 h
 
+# --- the history -------------------------------------------------------------------------
+
+HISTORY_DAYS_DEFAULT: Final = 180  # as long as the answers of a screening hold
+HISTORY_DAYS_MAX: Final = 3_650
+
 # --- the tick ----------------------------------------------------------------------------
 
 STREAM_PERIOD_MS: Final = 250  # six setpoints in the default lease of 1500 ms

@@ -24,6 +24,7 @@ PURE = (
     "massager/ages.py",
     "massager/limits.py",
     "massager/history/records.py",
+    "massager/history/session_log.py",
     "simulator/device.py",
     "simulator/device_faults.py",
     "simulator/machine.py",

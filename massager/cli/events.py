@@ -9,6 +9,7 @@ The events are what `massager start --json` prints, one object a line:
     resumed
     changed   intensity, time_total_ms: what a person has changed
     refused   reason, in words
+    warning   text: what is wrong beside the session, such as a history that cannot be written
     ended     reason, detail, seconds_run (motor on), highest_output_permille, output_confirmed,
               exit_code
 """

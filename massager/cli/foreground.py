@@ -6,6 +6,7 @@ It decides nothing about the motor. Whatever goes wrong here ends in a soft stop
 import asyncio
 import logging
 import signal
+from contextlib import suppress
 from typing import Final
 
 from massager.api_server import ApiServer
@@ -13,13 +14,16 @@ from massager.cli.ending import exit_code_of
 from massager.cli.keys import Keys
 from massager.cli.reporters import REDRAW_S, Reporter
 from massager.controller import Controller
-from massager.errors import ExitCode, NoDevice
+from massager.errors import ExitCode, HistoryUnusable, NoDevice
+from massager.history.writer import END_PATIENCE_S
 from massager.plan import Choice
+from massager.recording import Recording
 from massager.session_model import (
     Ended,
     Extend,
     HardStop,
     Pause,
+    Permit,
     Request,
     Resume,
     SetIntensity,
@@ -38,6 +42,7 @@ _SIGNALS: Final = {
     signal.SIGTERM: ExitCode.TERMINATED,
     signal.SIGHUP: ExitCode.TERMINATED,
 }
+_LEAVING_S: Final = 0.3  # who has asked three times waits no longer for the disk
 _MINUTE_MS: Final = 60_000
 _GARBAGE: Final = (
     "something answered that is no massager (a GPS, a modem, another baud rate?); "
@@ -48,10 +53,18 @@ _GARBAGE: Final = (
 class Foreground:
     """Runs one session to its end. The server asks it as if it were the controller."""
 
-    def __init__(self, controller: Controller, reporter: Reporter, keys: Keys | None) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        reporter: Reporter,
+        keys: Keys | None,
+        recording: Recording,
+    ) -> None:
         self._controller = controller
         self._reporter = reporter
         self._keys = keys
+        self._recording = recording
+        self._following: asyncio.Task[None] | None = None
         self._opening: asyncio.Task[None] | None = None
         self._over: Ended | None = None  # an end that the controller does not know of
         self._signals = 0
@@ -71,6 +84,12 @@ class Foreground:
 
     def request(self, request: Request) -> str | None:
         """What a person wants; None, or why it was refused."""
+        now = self.snapshot()
+        refusal = self._request(request)
+        self._recording.asked(request, refusal, now)
+        return refusal
+
+    def _request(self, request: Request) -> str | None:
         if self._opening is not None and isinstance(request, SoftStop | HardStop):
             reason = request.reason
             self._over = Ended(None, reason, "the device was not reached yet", False)
@@ -104,10 +123,11 @@ class Foreground:
         finally:
             await server.close()
             await self._controller.close()
+            await self._record_end()
         return self._finish()
 
     async def _open_and_start(self, choice: Choice) -> None:
-        self._opening = asyncio.ensure_future(self._controller.open())
+        self._opening = asyncio.ensure_future(self._open())
         try:
             await asyncio.wait({self._opening})
             if self._over is None:
@@ -121,9 +141,19 @@ class Foreground:
             if refusal is not None:
                 self._over = Ended(None, StopReason.REFUSED, refusal, False)
 
+    async def _open(self) -> None:
+        """The row comes first; without one no real device is driven."""
+        try:
+            await self._recording.begin()
+        except HistoryUnusable as error:
+            self._controller.permit(Permit(str(error), 0))
+        self._following = asyncio.ensure_future(self._recording.follow(self))
+        await self._controller.open()
+
     async def _watch(self) -> None:
         while not isinstance(self.state, Ended) and not self._leave.is_set():
             self._reporter.show(self.snapshot())
+            self._tell_of_the_history()
             if self._reporter.broken and not isinstance(self.state, Stopping):
                 detail = "nobody reads its output any more"
                 self.request(SoftStop(StopReason.SHUTDOWN, detail))
@@ -132,7 +162,27 @@ class Foreground:
             except TimeoutError:
                 continue
 
+    def _tell_of_the_history(self) -> None:
+        for text in self._recording.news(self.snapshot()):
+            self._reporter.warn(f"{text[0].upper()}{text[1:]}.")
+
+    async def _record_end(self) -> None:
+        """The motor is off, or out of reach: now the disk may take a moment."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        patience_s = _LEAVING_S if self._leave.is_set() else END_PATIENCE_S
+        with suppress(HistoryUnusable):  # its news tell
+            await self._recording.end(self._last_word(), patience_s)
+        self._tell_of_the_history()
+
     def _finish(self) -> ExitCode:
+        ended = self._last_word()
+        code = self._signal_code or exit_code_of(ended)
+        self._reporter.ended(ended, code)
+        return code
+
+    def _last_word(self) -> Snapshot:
         ended = self.snapshot()
         if isinstance(self.state, Stopping):
             detail = "left before the device answered"
@@ -140,9 +190,7 @@ class Foreground:
         elif ended.reason == StopReason.NO_HANDSHAKE and self._controller.bad_frames:
             state = Ended(None, StopReason.NO_HANDSHAKE, _GARBAGE, False)
             ended = snapshot(state, 0)
-        code = self._signal_code or exit_code_of(ended)
-        self._reporter.ended(ended, code)
-        return code
+        return ended
 
     # --- signals and keys ------------------------------------------------------------------------
 

@@ -95,6 +95,9 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something that a person should read for a moment."""
 
+    def warn(self, text: str) -> None:
+        """Something that is wrong beside the session; it must not be lost."""
+
     def refused(self, why: str) -> None:
         """A person's request that was not done."""
 
@@ -126,6 +129,10 @@ class JsonReporter:
 
     def note(self, text: str) -> None:
         """The phase tells it already."""
+
+    def warn(self, text: str) -> None:
+        """An event."""
+        self._write({"event": "warning", "text": text})
 
     def refused(self, why: str) -> None:
         """An event."""
@@ -176,6 +183,11 @@ class PlainReporter:
         """A line."""
         self._line(text)
 
+    def warn(self, text: str) -> None:
+        """A line on stderr, however quiet."""
+        with suppress(OSError):
+            sys.stderr.write(f"massager: {text}\n")
+
     def refused(self, why: str) -> None:
         """A line."""
         self._line(f"Refused: {why}")
@@ -222,6 +234,7 @@ class LiveReporter:
         self._last = Snapshot("idle")
         self._message: str | None = None
         self._message_until_s = 0.0
+        self._warnings: list[str] = []
 
     @property
     def broken(self) -> bool:
@@ -239,6 +252,11 @@ class LiveReporter:
         self._message, self._message_until_s = text, self._time_s() + MESSAGE_S
         self._draw()
 
+    def warn(self, text: str) -> None:
+        """Shown at once, and again at the end."""
+        self._warnings.append(text)
+        self.note(text)
+
     def refused(self, why: str) -> None:
         """Shown at once, for a few seconds."""
         self.note(f"Refused: {why}")
@@ -247,7 +265,9 @@ class LiveReporter:
         """The picture makes room for why it ended and what is known of the motor."""
         columns = max(shutil.get_terminal_size((80, 24)).columns, 20)
         text = "".join(
-            f"{row}\n" for line in closing_lines(now, self._url) for row in wrap(line, columns)
+            f"{row}\n"
+            for line in (*closing_lines(now, self._url), *self._warnings)
+            for row in wrap(line, columns)
         )
         self._outlet.write(self._back() + "\x1b[J" + (text if self._blocks else in_ascii(text)))
         self._outlet.close()

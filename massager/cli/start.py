@@ -11,10 +11,12 @@ from massager.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from massager.cli.events import Event
+    from massager.config import Config
     from massager.errors import ExitCode
+    from massager.history.records import NewSession
     from massager.plan import Choice
     from massager.session_model import Terms
-    from massager.transports import DeviceUrl, Settings
+    from massager.transports import DeviceUrl
 
 
 NO_DEVICE: Final = """\
@@ -63,11 +65,11 @@ def run(args: Namespace) -> int:
     url = parse_url(config.device)
     device_id = config.device_id or (url.device_id if isinstance(url, MqttUrl) else None)
     terms = Terms(args.speed, device_id, config.max_intensity, permit=Permit())
-    return _run(args, url, config.settings(args.speed), choice, terms)
+    return _run(args, url, config, choice, terms)
 
 
 def _run(
-    args: Namespace, url: "DeviceUrl", settings: "Settings", choice: "Choice", terms: "Terms"
+    args: Namespace, url: "DeviceUrl", config: "Config", choice: "Choice", terms: "Terms"
 ) -> int:
     import asyncio
     from contextlib import ExitStack
@@ -78,11 +80,14 @@ def _run(
     from massager.cli.progress import KEYS, NO_KEYS
     from massager.cli.reporters import can_draw, reporter_for
     from massager.controller import Controller
+    from massager.history.file import place_of
+    from massager.history.writer import History
+    from massager.recording import Recording
     from massager.runtime_dir import claim_device, own_directory
     from massager.transports import open_transport
     from massager.transports.url import SimUrl
 
-    transport = open_transport(url, settings)
+    transport = open_transport(url, config.settings(args.speed))
     if not isinstance(url, SimUrl):
         claim_device(own_directory(os.environ), transport.url, os.getpid())
 
@@ -100,12 +105,34 @@ def _run(
             speed=terms.speed,
             time_s=asyncio.get_running_loop().time,
         )
-        foreground = Foreground(Controller(transport, terms), reporter, keys)
+        history = History(place_of(os.environ, config.path), config.history_days)
+        counts = terms.as_real or not isinstance(url, SimUrl)
+        new = _row(choice, terms, transport.url, counts=counts)
+        recording = Recording(history, new, as_real=terms.as_real)
+        foreground = Foreground(Controller(transport, terms), reporter, keys, recording)
         server = ApiServer(foreground, transport.url, terms.speed, os.environ)
-        return await foreground.run(choice, server)
+        try:
+            return await foreground.run(choice, server)
+        finally:
+            await history.close()
 
     with ExitStack() as stack, asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(session(stack))
+
+
+def _row(choice: "Choice", terms: "Terms", url: str, *, counts: bool) -> "NewSession":
+    from massager.history.records import NewSession
+
+    return NewSession(
+        url=url,
+        program=choice.program.name,
+        intensity=choice.intensity,
+        minutes=choice.massage_ms / 60_000,
+        warmup_s=choice.warmup_ms / 1000,
+        origin="terminal",
+        counts=counts,
+        speed=terms.speed,
+    )
 
 
 def _facts(choice: "Choice", terms: "Terms", url: str) -> "Event":

@@ -27,6 +27,7 @@ def environment_in(folder: Path, **extra: str) -> dict[str, str]:
     own = {
         "HOME": str(folder),
         "XDG_CONFIG_HOME": str(folder / "config"),
+        "XDG_DATA_HOME": str(folder / "data"),
         "XDG_STATE_HOME": str(folder / "state"),
         "MASSAGER_RUNTIME_DIR": str(folder / "run"),
         "PYTHONIOENCODING": "utf-8",

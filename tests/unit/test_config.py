@@ -51,6 +51,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert (config.device, config.device_id) == (None, None)
     assert (config.intensity, config.minutes, config.warmup_s) == (3, 8, 90)
     assert (config.shape, config.program, config.max_intensity) == ("linear", "classic", 10)
+    assert config.history_days == 180
     assert config.settings() == Settings(None, None, None, 1)
     assert config.warnings == ()
     assert set(origins(config).values()) == {"default"}
@@ -108,6 +109,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "MASSAGER_SHAPE": "hold",
         "MASSAGER_PROGRAM": "deep",
         "MASSAGER_MAX_INTENSITY": "6",
+        "MASSAGER_HISTORY_DAYS": "30",
         "MASSAGER_MQTT_USER": "anna",
         "MASSAGER_MQTT_PASSWORD": "hunter2",
         "MASSAGER_MQTT_CA_FILE": "ca.pem",
@@ -116,6 +118,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     assert (config.device, config.device_id) == ("tcp://host:1", "foot-1")
     assert (config.intensity, config.minutes, config.warmup_s) == (4, 7.5, 60)
     assert (config.shape, config.program, config.max_intensity) == ("hold", "deep", 6)
+    assert config.history_days == 30
     assert config.settings() == Settings("anna", "hunter2", Path("ca.pem"), 1)
     assert set(map(str, (item.origin.kind for item in describe(config)))) == {"environment"}
 
@@ -246,6 +249,8 @@ WRONG = {
     "#\n[limits]\n#\nmax_intensity = 11": "line 4: limits.max_intensity is a whole number from 1",
     "#\nlimits = { max_intensity = 0 }": "line 2: limits.max_intensity is a whole number from 1",
     "#\nlimits . 'max_intensity' = 0": "line 2: limits.max_intensity is a whole number from 1",
+    "[history]\ndays = 0": "line 2: history.days is a whole number of days from 1 to 3650, not 0",
+    "history.days = 1.5": "line 1: history.days is a whole number of days from 1 to 3650, not 1.5",
     "intensity = 5\nlimits.max_intensity = 4": "line 1: intensity 5 is above limits.max_intensity",
     "[mqtt]\nusername = \"a\\nb\"": "line 2: mqtt.username is a text of 1 to 128 printable",
     "[mqtt]\npassword = ''": "line 2: mqtt.password is a text of 1 to 128 characters",
