@@ -1,0 +1,115 @@
+"""May this start, on these feet, now? Screening, profile, quiet hours and dose as one permit.
+
+For the command line and for whatever starts from afar alike. The session applies the permit once
+the device has said that it is not simulated; what is refused says what to do about it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from massager.ages import surely_passed_ms
+from massager.config_file import printable
+from massager.dose import Allowance, Use, assess, refusal
+from massager.errors import ConfigError
+from massager.history.records import Spent, Stamp
+from massager.limits import DAY_MS, SITTING_MAX_MS
+from massager.plan import Choice
+from massager.quiet_hours import QuietHours, quietest
+from massager.screening.profile import Profile, what_blocks, what_is_missing
+from massager.screening.profile_file import profile_path, read_profile
+from massager.screening.questions import questions
+from massager.session_model import Permit
+
+_MINUTE_MS: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the settings say about these feet; `permit` reads the profile anew each time."""
+
+    profile: Path
+    quiet: tuple[QuietHours, ...] = ()
+
+    @classmethod
+    def of(cls, config_path: Path, quiet: Sequence[QuietHours] = ()) -> "Admission":
+        """With the profile that lies beside the config file."""
+        return cls(profile_path(config_path), tuple(quiet))
+
+    def permit(self, choice: Choice, spent: Sequence[Spent], now: Stamp) -> Permit:
+        """What holds for this start on a real device. `spent` is as the history tells it."""
+        try:
+            profile = read_profile(self.profile)
+        except ConfigError as error:
+            return Permit(str(error), 0)
+        if (why := self._not_screened(profile, now)) is not None or profile is None:
+            return Permit(why, 0)
+        allowance = allowance_of(spent, now)
+        why = refusal(allowance, choice, lambda in_ms: when(now, in_ms))
+        if why is not None:
+            return Permit(why + _why_so_little(spent, now), 0)
+        cap, reason = profile.cap, profile.cap_reason
+        minutes = (_minute_of(now, ms) for ms in range(0, SITTING_MAX_MS + 1, _MINUTE_MS))
+        quiet = quietest(self.quiet, minutes)
+        if quiet is not None and quiet.max_intensity < cap:
+            cap, reason = quiet.max_intensity, str(quiet)
+        return Permit(None, allowance.session_max_ms, cap, reason)
+
+    def _not_screened(self, profile: Profile | None, now: Stamp) -> str | None:
+        missing = what_is_missing(profile, questions(), local(now, 0).date())
+        if missing is not None:
+            where = printable(str(self.profile))
+            return f"{missing}. Answer in a terminal: massager screening (kept in {where})"
+        return what_blocks(profile, questions())
+
+
+def allowance_of(spent: Sequence[Spent], now: Stamp) -> Allowance:
+    """What is left of the sitting and of the 24 hours."""
+    return assess([_use(each) for each in spent], now)
+
+
+def when(now: Stamp, in_ms: int) -> str:
+    """A moment to come as the person's clock will show it, rounded up to the minute."""
+    today, moment = local(now, 0), local(now, in_ms)
+    if moment.second or moment.microsecond:
+        moment = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    days = (moment.date() - today.date()).days
+    day = "" if days == 0 else "tomorrow " if days == 1 else f"{moment:%A} "
+    return f"{day}{moment:%H:%M}"
+
+
+def local(now: Stamp, in_ms: int) -> datetime:
+    """The local time `in_ms` after `now`, by this computer's time zone and its summer time."""
+    return datetime.fromtimestamp((now.utc_ms + in_ms) / 1000).astimezone()
+
+
+def _minute_of(now: Stamp, in_ms: int) -> int:
+    moment = local(now, in_ms)
+    return moment.hour * 60 + moment.minute
+
+
+def _use(spent: Spent) -> Use:
+    return Use(spent.motor_on_ms, spent.began, spent.ended, spent.seen_end)
+
+
+def _why_so_little(spent: Sequence[Spent], now: Stamp) -> str:
+    """What a person who cannot believe it should know."""
+    counted = [
+        each
+        for each in spent
+        if each.ended is not None and surely_passed_ms(each.ended, now) < DAY_MS
+    ]
+    if any(each.assumed for each in counted):
+        return " (the history was lost, so a sitting is taken to have ended then)"
+    if any(
+        each.ended.boot != now.boot and not (each.ended.synchronised and now.synchronised)
+        for each in counted
+        if each.ended is not None
+    ):
+        return (
+            " (this computer was restarted since, and its clock is not known to be right: only "
+            "the time since the restart counts)"
+        )
+    return ""
