@@ -5,23 +5,20 @@ milliseconds that never go back. The same port stands behind `sim:`, a pty, TCP 
 """
 
 from collections import deque
-from random import Random
 from typing import Any, Final
 
 from firmware_protocol.framing import DatagramFraming, Framing, StreamFraming
 from firmware_protocol.messages import ResetCause
 from simulator.commands import BadRequest, Request, understand
 from simulator.device import Device, DeviceConfig, TraceRow
-from simulator.line_faults import LineFaults
+from simulator.line import Line, first
 
 BOOT_MS: Final = 300  # from power to the first frame: a boot loader's time
 WATCHDOG_MS: Final = 250  # nominal; the chip's own spread keeps it under 500
-UNREAD_MAX_BYTES: Final = 20_480  # what an unread pty takes
 _ROW_NAMES: Final = tuple(TraceRow.__annotations__)
 _RECENT_ROWS: Final = 1000
 _BAD_FRAMES_MAX: Final = 65_535
 _BOOT_MAX: Final = 65_535
-_LINE_FAULTS: Final = frozenset({"drop", "corrupt", "duplicate", "delay", "one_byte", "coalesce"})
 _RESETS: Final = {
     "reboot": (BOOT_MS, ResetCause.POWER_ON),
     "silent_reboot": (0, ResetCause.BROWN_OUT),
@@ -43,58 +40,57 @@ class SimulatedPort:
         now_ms: int = 0,
     ) -> None:
         self.config = config
-        self.reading = True  # False: bytes from the host are to be left where they are
-        self.plugged = True  # False: the connection is gone
         self._tracing = tracing
         self._datagrams = datagrams
-        rng = Random(seed)
-        self._down = LineFaults(rng, datagrams=datagrams, speed=config.speed)
-        self._up = LineFaults(rng, datagrams=datagrams, speed=config.speed)
+        self._line = Line(seed, datagrams=datagrams, speed=config.speed)
         self._now_ms = now_ms
-        self._unread: list[bytes] = []
         self._rows: list[TraceRow] = []
         self._recent: deque[TraceRow] = deque(maxlen=_RECENT_ROWS)
         self._boots_at_ms: int | None = None  # while it is dark or hangs
         self._feet_on = True
         self._device_faults: set[str] = set()
         self._reset_cause = ResetCause.POWER_ON
-        self._plugged_at_ms: int | None = None
         self._boot(boot_id, silent=False)
+
+    @property
+    def reading(self) -> bool:
+        """False: bytes from the host are to be left where they are."""
+        return self._line.reading
+
+    @property
+    def plugged(self) -> bool:
+        """False: the connection is gone."""
+        return self._line.plugged
 
     # --- bytes and time -----------------------------------------------------------------------
 
     def receive(self, data: bytes, now_ms: int) -> None:
         """Bytes from the host (stream: as they came; datagrams: one message)."""
         self.tick(now_ms)
-        if not self.plugged:
-            return
-        if self.reading:
-            self._down.send(data, now_ms)
-            self._carry(now_ms)
-        elif self.unread_bytes() + len(data) <= UNREAD_MAX_BYTES:
-            self._unread.append(data)
+        self._line.from_host(data, now_ms)
+        self._carry(now_ms)
 
     def tick(self, now_ms: int) -> None:
         """Let everything happen that is due up to `now_ms`, each thing at its own time."""
-        while (at_ms := _first(*self._deadlines())) is not None and self._now_ms < at_ms <= now_ms:
+        while (at_ms := self._next_act_ms()) is not None and self._now_ms < at_ms <= now_ms:
             self._advance(at_ms)
         self._advance(max(now_ms, self._now_ms))
 
     def data_to_send(self, now_ms: int) -> list[bytes]:
         """The chunks that reach the host now; each is one read of its own."""
-        return self._up.due(now_ms) if self.plugged else []
+        return self._line.due(now_ms)
 
     def next_deadline_ms(self) -> int | None:
         """When `tick` and `data_to_send` are wanted next, or None."""
-        return _first(*self._deadlines(), self._up.next_deadline_ms())
+        return first(self._next_act_ms(), self._line.next_due_ms())
 
     def unread_bytes(self) -> int:
         """Bytes from the host that wait because the port is not read (`stop_reading`)."""
-        return sum(map(len, self._unread))
+        return self._line.unread_bytes()
 
     def discard_unread(self) -> None:
         """Forget the bytes that wait unread, as flushing a serial port's output does."""
-        self._unread.clear()
+        self._line.discard_unread()
 
     def line_opened(self) -> None:
         """The host opened the line anew: half a frame from before is forgotten."""
@@ -121,8 +117,7 @@ class SimulatedPort:
         return {"ok": True, **answer}
 
     def _refuse_what_cannot_be(self, request: Request) -> None:
-        if self._datagrams and request.value == "one_byte":
-            raise BadRequest("one_byte needs a stream of bytes; over MQTT messages stay whole")
+        self._line.refuse_what_cannot_be(request)
         if not self._tracing and request.value == "trace":
             raise BadRequest("no trace is kept here")
         if request.verb == "feet" and not self.config.feet_sensor:
@@ -146,27 +141,20 @@ class SimulatedPort:
         return {}
 
     def _fault(self, request: Request) -> None:
+        if self._line.take_fault(request, self._now_ms):
+            return
         match request.value:
             case "none":
-                self._end_faults()
-            case "stop_reading":
-                self.reading = False
-            case "unplug":
-                self._unplug(request.whole("ms"))
+                self._line.end_faults(self._now_ms)
+                self._device_faults.clear()
+                self.device.inject("clear", self._now_ms)
             case fault if fault in _RESETS:
-                self._go_down(fault)
-            case fault if fault in _LINE_FAULTS:
-                for line in self._lines(str(request.arguments["direction"])):
-                    _set_line_fault(line, request)
-            case str(fault):
-                self._device_faults.add(fault)
-                self.device.inject(fault, self._now_ms)
+                self._go_down(str(fault))
+            case fault:
+                self._device_faults.add(str(fault))
+                self.device.inject(str(fault), self._now_ms)
 
     def _status(self) -> dict[str, Any]:
-        faults = [f"down {fault}" for fault in self._down.active()]
-        faults += [f"up {fault}" for fault in self._up.active()]
-        faults += [] if self.reading else ["stop_reading"]
-        faults += [] if self.plugged else ["unplug"]
         return {
             "device_id": self.config.device_id,
             "device_ms": self._now_ms,
@@ -176,30 +164,8 @@ class SimulatedPort:
             "output": self.device.output_permille,
             "feet": self.device.feet_on if self.config.feet_sensor else None,
             "bad_frames": self._framing.bad_frames,
-            "line_faults": faults,
+            "line_faults": self._line.active_faults(),
         }
-
-    def _lines(self, direction: str) -> tuple[LineFaults, ...]:
-        return {"down": (self._down,), "up": (self._up,), "both": (self._down, self._up)}[direction]
-
-    def _end_faults(self) -> None:
-        self._down.clear()
-        self._up.clear()
-        self.reading = True
-        unread, self._unread = self._unread, []
-        for data in unread:
-            self._down.send(data, self._now_ms)
-        if not self.plugged:
-            self._plugged_at_ms = self._now_ms
-        self._device_faults.clear()
-        self.device.inject("clear", self._now_ms)
-
-    def _unplug(self, for_ms: int) -> None:
-        self.plugged = False
-        self._plugged_at_ms = self._now_ms + for_ms * self.config.speed
-        self._unread.clear()
-        self._down.lose_all()
-        self._up.lose_all()
 
     # --- power --------------------------------------------------------------------------------
 
@@ -249,19 +215,15 @@ class SimulatedPort:
 
     # --- one instant --------------------------------------------------------------------------
 
-    def _deadlines(self) -> tuple[int | None, ...]:
+    def _next_act_ms(self) -> int | None:
         """What happens here by itself; what is on its way to the host changes nothing here."""
         works = self._boots_at_ms is None
-        return (
-            self.device.next_deadline_ms() if works else self._boots_at_ms,
-            self._down.next_deadline_ms(),
-            self._plugged_at_ms,
-        )
+        device_ms = self.device.next_deadline_ms() if works else self._boots_at_ms
+        return first(device_ms, self._line.next_deadline_ms())
 
     def _advance(self, at_ms: int) -> None:
         self._now_ms = at_ms
-        if self._plugged_at_ms is not None and self._plugged_at_ms <= at_ms:
-            self._plugged_at_ms, self.plugged = None, True
+        if self._line.is_replugged(at_ms):
             self._framing.reset()
         if self._boots_at_ms is not None and self._boots_at_ms <= at_ms:
             self._boot_anew(silent=False)
@@ -270,7 +232,7 @@ class SimulatedPort:
         self._carry(at_ms)
 
     def _carry(self, now_ms: int) -> None:
-        for chunk in self._down.due(now_ms):
+        for chunk in self._line.arrived(now_ms):
             if self._boots_at_ms is not None:
                 continue
             for raw in self._framing.receive(chunk):
@@ -280,9 +242,7 @@ class SimulatedPort:
         self._keep_rows()
 
     def _answer(self, frames: list[bytes]) -> None:
-        if self.plugged:
-            for raw in frames:
-                self._up.send(self._framing.encode(raw), self._now_ms)
+        self._line.to_host(map(self._framing.encode, frames), self._now_ms)
 
     def _keep_rows(self) -> None:
         if self._tracing and (rows := self.device.take_trace()):
@@ -293,23 +253,3 @@ class SimulatedPort:
 def row_object(row: TraceRow) -> dict[str, int | str]:
     """A row of the trace as it is written: its names and values, in order."""
     return {name: getattr(row, name) for name in _ROW_NAMES}
-
-
-def _first(*deadlines_ms: int | None) -> int | None:
-    return min((at_ms for at_ms in deadlines_ms if at_ms is not None), default=None)
-
-
-def _set_line_fault(line: LineFaults, request: Request) -> None:
-    match request.value:
-        case "drop":
-            line.drop_rate = request.number("rate")
-        case "corrupt":
-            line.corrupt_rate = request.number("rate")
-        case "duplicate":
-            line.duplicate_rate = request.number("rate")
-        case "delay":
-            line.delay_ms, line.jitter_ms = request.whole("ms"), request.whole("jitter_ms")
-        case "coalesce":
-            line.coalesce_ms = request.whole("ms")
-        case "one_byte":
-            line.one_byte = True
