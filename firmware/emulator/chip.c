@@ -20,6 +20,7 @@
 
 enum {
     FREQUENCY = 16000000,
+    CYCLES_A_MS = FREQUENCY / 1000,
     SUPPLY_MV = 5000,
     /* Data addresses and bits of the ATmega328P. */
     GPIOR0_AT = 0x3E,
@@ -47,7 +48,7 @@ enum {
     UBRR0H_AT = 0xC5,
     RAM_FROM = 0x100,
     RAM_BYTES = 2048,
-    PAINT = 0xC5, /* what unused RAM holds after a reset; a stack that went there leaves another */
+    PAINT = 0xC5, /* what RAM holds after power came; a stack that went there leaves another */
     LOST_AT = 0x7FE0, /* an endless loop lies here, behind every program */
     UART_HOLDS = 3, /* bytes that a real UART keeps unread: two, and the one in its shift register */
 
@@ -75,15 +76,17 @@ struct chip {
     avr_t *avr;
     avr_uart_t *uart;
     avr_timer_t *pwm;
+    uint32_t pwm_settings; /* what the motor's timer was told last */
     avr_io_t resets; /* tells of every reset */
     struct recorder recorder;
     uint16_t device;
     bool was_reset;
     bool is_frozen;
+    bool is_ticking; /* the program wants the tick's interrupt */
     uint32_t halted;
 
     uint64_t boot_ms;
-    uint64_t next_boot_ms;
+    bool goes_by_cycles;
     uint64_t device_ms;
     uint64_t steps;
     uint64_t stop_step; /* 0 = none */
@@ -103,6 +106,7 @@ struct chip {
     struct chip_pin pin;
     uint64_t rose_at;
     uint64_t fell_at;
+    uint8_t whole_rises; /* since the timer was changed */
     uint64_t watched_until;
     bool is_new;    /* the timer was changed, and no whole period seen since */
     bool is_parked; /* the timer goes on by itself, unseen */
@@ -290,26 +294,33 @@ uint32_t chip_take(struct chip *chip, uint8_t *data, uint64_t *at, uint32_t size
 
 /* --- the motor's pin --------------------------------------------------------------------------- */
 
+/* The timer drives the pin for the whole period: it is high. simavr has it low then. */
+static bool is_full(const struct chip *chip)
+{
+    const uint8_t *data = chip->avr->data;
+    return chip->pin.on_timer != 0 && (data[OCR1AL_AT] | data[OCR1AH_AT] << 8) == PWM_TOP;
+}
+
 static void pin_changes(struct avr_irq_t *irq, uint32_t value, void *context)
 {
     struct chip *chip = context;
     struct chip_pin *pin = &chip->pin;
-    const uint8_t *data = chip->avr->data;
     uint64_t now = chip->avr->cycle;
-    uint8_t level = (uint8_t)(value & 1u);
+    uint8_t level = is_full(chip) ? 1 : (uint8_t)(value & 1u);
     (void)irq;
-    if (pin->on_timer != 0 && (data[OCR1AL_AT] | data[OCR1AH_AT] << 8) == PWM_TOP) {
-        level = 1; /* the full period; simavr would have it low */
-    }
     if (level == pin->level) {
         return;
     }
     pin->level = level;
     if (level != 0) {
-        if (chip->rose_at != 0 && chip->fell_at > chip->rose_at) {
+        /* simavr begins the period in which the timer is written to anew: it is none. */
+        if (chip->whole_rises > 1 && chip->fell_at > chip->rose_at) {
             pin->period = now - chip->rose_at;
             pin->high = chip->fell_at - chip->rose_at;
             chip->is_new = false;
+        }
+        if (chip->whole_rises < UINT8_MAX) {
+            chip->whole_rises++;
         }
         chip->rose_at = now;
         pin->rises++;
@@ -326,6 +337,7 @@ static void timer_is_written(avr_t *avr, avr_io_addr_t address, uint8_t value, v
 {
     struct chip *chip = context;
     uint8_t on_timer = (avr->data[TCCR1A_AT] & COM1A_MASK) != 0 ? 1 : 0;
+    uint32_t settings;
     (void)address;
     (void)value;
     if (on_timer == 0 && chip->pin.on_timer != 0) {
@@ -333,12 +345,22 @@ static void timer_is_written(avr_t *avr, avr_io_addr_t address, uint8_t value, v
         chip->pin.on_timer = 0;
         avr_raise_irq(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('B'), IOPORT_IRQ_PIN1),
                       avr->data[PORTB_AT] >> 1 & 1u);
+        pin_changes(NULL, avr->data[PORTB_AT] >> 1 & 1u, chip);
     }
     chip->pin.on_timer = on_timer;
+    settings = avr->data[TCCR1A_AT] | (uint32_t)avr->data[TCCR1B_AT] << 8 |
+               (uint32_t)avr->data[OCR1AL_AT] << 16 | (uint32_t)avr->data[OCR1AH_AT] << 24;
+    if (settings == chip->pwm_settings) {
+        return; /* what is as it was is no change for simavr either */
+    }
+    chip->pwm_settings = settings;
     chip->is_parked = false;
     chip->is_new = true;
-    chip->rose_at = 0;
+    chip->whole_rises = 0;
     chip->watched_until = avr->cycle + WATCHED_CYCLES;
+    if (is_full(chip)) {
+        pin_changes(NULL, 1, chip);
+    }
 }
 
 /* Between two changes of the timer one period is like another, and simavr's 62,500 events a second
@@ -471,10 +493,9 @@ static void note_is_written(avr_t *avr, avr_io_addr_t address, uint8_t value, vo
     avr->data[address] = value;
     memcpy(&now, avr->data + chip->device, sizeof now);
     if (value == MASSAGER_NOTE_BOOT) {
-        chip->boot_ms = chip->next_boot_ms;
+        chip->boot_ms = chip->goes_by_cycles ? avr->cycle / CYCLES_A_MS : chip->device_ms;
     }
     chip->device_ms = chip->boot_ms + now.uptime_ms;
-    chip->next_boot_ms = chip->device_ms;
     recorder_note(&chip->recorder, chip->device_ms, &now, value);
     if (value == MASSAGER_NOTE_STEP && ++chip->steps == chip->stop_step) {
         chip_freeze(chip, true);
@@ -487,9 +508,9 @@ struct recorder *chip_recorder(struct chip *chip)
     return &chip->recorder;
 }
 
-void chip_set_boot_ms(struct chip *chip, uint64_t at_boot)
+void chip_go_by_cycles(struct chip *chip)
 {
-    chip->next_boot_ms = at_boot;
+    chip->goes_by_cycles = true;
 }
 
 uint64_t chip_device_ms(const struct chip *chip)
@@ -517,12 +538,18 @@ void chip_freeze(struct chip *chip, bool is_frozen)
         }
     }
     avr_ioctl(chip->avr, (uint32_t)AVR_IOCTL_WATCHDOG_RESET, NULL);
-    if (is_frozen) {
-        *mask = (uint8_t)(*mask & ~(1u << OCIE0A_BIT));
-    } else if (chip->is_frozen) {
+    *mask = (uint8_t)(*mask & ~(1u << OCIE0A_BIT));
+    if (chip->is_ticking && !is_frozen) {
         *mask = (uint8_t)(*mask | 1u << OCIE0A_BIT);
     }
     chip->is_frozen = is_frozen;
+}
+
+static void tick_is_set(avr_t *avr, avr_io_addr_t address, uint8_t value, void *context)
+{
+    struct chip *chip = context;
+    chip->is_ticking = (value >> OCIE0A_BIT & 1) != 0;
+    avr->data[address] = chip->is_frozen ? (uint8_t)(value & ~(1u << OCIE0A_BIT)) : value;
 }
 
 /* --- life -------------------------------------------------------------------------------------- */
@@ -540,7 +567,7 @@ static void settle_reset(struct chip *chip)
     avr_irq_t *motor = avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('B'), IOPORT_IRQ_PIN1);
     uint32_t no_flags = 0; /* no printing, and no waiting where the program polls */
     chip->was_reset = false;
-    chip->is_frozen = false;
+    chip->is_ticking = false;
     chip->is_booting = true;
     chip->off_since = 0;
     avr->interrupt_state = 0;
@@ -556,10 +583,10 @@ static void settle_reset(struct chip *chip)
         chip);
     avr_raise_irq(motor, 0); /* not driven: the resistor at the gate pulls it down */
     chip->pin.on_timer = 0;
+    chip->pwm_settings = 0;
     chip->is_parked = false;
     chip->is_new = true;
     chip->watched_until = avr->cycle + WATCHED_CYCLES;
-    memset(avr->data + RAM_FROM, PAINT, RAM_BYTES);
     apply_inputs(chip);
     for (uint8_t channel = 0; channel < ADC_CHANNELS; channel++) {
         chip_set_adc(chip, channel, chip->adc_mv[channel]);
@@ -606,6 +633,7 @@ struct chip *chip_new(const uint8_t *flash, uint32_t size, uint16_t device)
     chip->resets.reset = is_reset;
     avr_register_io(avr, &chip->resets);
     avr_register_io_write(avr, GPIOR0_AT, note_is_written, chip);
+    avr_register_io_write(avr, TIMSK0_AT, tick_is_set, chip);
     avr_register_io_write(avr, TCCR1A_AT, timer_is_written, chip);
     avr_register_io_write(avr, TCCR1B_AT, timer_is_written, chip);
     avr_register_io_write(avr, OCR1AL_AT, timer_is_written, chip);
@@ -627,15 +655,21 @@ void chip_reset(struct chip *chip, uint8_t mcusr)
 {
     avr_reset(chip->avr);
     settle_reset(chip);
+    memset(chip->avr->data + RAM_FROM, PAINT, RAM_BYTES);
     chip->avr->data[MCUSR_AT] = mcusr;
     chip->halted = 0;
 }
 
-static bool is_quiet(const struct chip *chip)
+bool chip_is_busy(const struct chip *chip)
 {
     bool sends = (chip->avr->data[UCSR0B_AT] >> UDRIE0_BIT & 1) != 0;
-    return chip->avr->state == cpu_Sleeping && !sends && chip->down.count == 0 &&
-           chip->came_out == chip->up.count;
+    bool has_read = chip->uart->input.read == chip->uart->input.write;
+    return sends || !has_read || chip->down.count != 0 || chip->came_out != chip->up.count;
+}
+
+static bool is_quiet(const struct chip *chip)
+{
+    return chip->avr->state == cpu_Sleeping && !chip_is_busy(chip);
 }
 
 static void watch_interrupts(struct chip *chip, uint32_t pc)

@@ -48,7 +48,7 @@ struct chip_pin {
 struct chip *chip_new(const uint8_t *flash, uint32_t size, uint16_t device);
 void chip_free(struct chip *chip);
 
-/* Reset it with these bits in MCUSR, its memory (the EEPROM not) as after power was away. */
+/* Reset it with these bits in MCUSR; its memory, but for the EEPROM, is as after power was away. */
 void chip_reset(struct chip *chip, uint8_t mcusr);
 
 /* Run up to this cycle or, before, to what `halts` names. The reasons, as bits; 0 = the cycle. */
@@ -61,8 +61,9 @@ void chip_skip(struct chip *chip, uint64_t cycles);
 /* The motor trace: take its rows, and let it forget them. */
 struct recorder *chip_recorder(struct chip *chip);
 
-/* Milliseconds of the device: `at_boot` of the next boot, and now. */
-void chip_set_boot_ms(struct chip *chip, uint64_t at_boot);
+/* The device's milliseconds, counted on over boots, up to the last note. A boot takes none, or, for
+ * a chip that goes by its cycles, begins at those that have passed. */
+void chip_go_by_cycles(struct chip *chip);
 uint64_t chip_device_ms(const struct chip *chip);
 
 /* Stop at the `steps`-th NOTE_STEP from now and freeze the tick there; 0 = never. */
@@ -80,6 +81,7 @@ void chip_discard_unsent(struct chip *chip);
 uint64_t chip_sent_at(const struct chip *chip); /* when the last bit of the last byte is there */
 /* Take what has left the chip: the bytes, and the cycles at which each was complete. */
 uint32_t chip_take(struct chip *chip, uint8_t *data, uint64_t *at, uint32_t size);
+bool chip_is_busy(const struct chip *chip); /* something travels, either way */
 uint32_t chip_overruns(const struct chip *chip); /* bytes that the chip came too late for */
 
 /* Pins and voltages. `pulse` is the cycles between two changes of the motion pin; 0 = it stands. */

@@ -5,7 +5,7 @@ A chip runs when it is told to, on its own clock: 16,000 cycles are a millisecon
 
 import ctypes
 from collections.abc import Iterator
-from ctypes import POINTER, byref, c_bool, c_char, c_size_t, c_uint8, c_uint16, c_uint32, c_uint64
+from ctypes import POINTER, byref, c_bool, c_char, c_uint8, c_uint16, c_uint32, c_uint64
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from functools import cache
@@ -13,9 +13,9 @@ from pathlib import Path
 from struct import calcsize, iter_unpack, unpack_from
 from typing import Final
 
-from firmware_protocol.messages import State
 from simulator.device import TraceRow
 from simulator.firmware.build import built
+from simulator.firmware.core import Now, Recorder, Trace
 
 CYCLES_PER_MS: Final = 16_000
 EEPROM_BYTES: Final = 1024
@@ -23,12 +23,12 @@ PAINT: Final = 0xC5  # what memory holds after a reset until the program writes 
 _RAM: Final = 0x100
 _RAM_END: Final = 0x900
 _TAKE_BYTES: Final = 4096
-_STATE_WORDS: Final = tuple(state.name.lower() for state in State)
 
 
 class Halt(IntFlag):
     """Why `run` came back before its cycle."""
 
+    NOTHING = 0
     STEP = 1  # as many milliseconds as `stop_after_steps` said; the tick is frozen
     FRAME = 2  # the chip has sent the last byte of a frame
     QUIET = 4  # it sleeps, and nothing is on the line
@@ -82,83 +82,17 @@ class Pin(ctypes.Structure):
     )
 
 
-class Now(ctypes.LittleEndianStructure):
-    """Where the device stands: struct massager_now, as it lies in the chip's memory."""
-
-    uptime_ms: int
-    output: int
-    ceiling: int
-    run_ms: int
-    boot_id: int
-    token: int
-    setpoint: int
-    lease_left_ms: int
-    below_ms: int
-    fall: int
-    zero_ms: int
-    event_id: int
-    faults: int
-    latch_id: int
-    bad_frames: int
-    is_leased: int
-    is_resting: int
-    feet_on: int
-    feet_blocked: int
-    last_end: int
-    reset_cause: int
-    _fields_ = (
-        ("uptime_ms", c_uint32),
-        ("output", c_uint32),
-        ("ceiling", c_uint32),
-        ("run_ms", c_uint32),
-        ("boot_id", c_uint16),
-        ("token", c_uint16),
-        ("setpoint", c_uint16),
-        ("lease_left_ms", c_uint16),
-        ("below_ms", c_uint16),
-        ("fall", c_uint16),
-        ("zero_ms", c_uint16),
-        ("event_id", c_uint16),
-        ("faults", c_uint16),
-        ("latch_id", c_uint16),
-        ("bad_frames", c_uint16),
-        ("is_leased", c_uint8),
-        ("is_resting", c_uint8),
-        ("feet_on", c_uint8),
-        ("feet_blocked", c_uint8),
-        ("last_end", c_uint8),
-        ("reset_cause", c_uint8),
-    )
-
-
-class _Row(ctypes.Structure):
-    """struct recorder_row."""
-
-    _fields_ = (
-        ("device_ms", c_uint64),
-        ("boot", c_uint16),
-        ("token", c_uint16),
-        ("setpoint", c_uint16),
-        ("lease_left", c_uint16),
-        ("ceiling", c_uint16),
-        ("output", c_uint16),
-        ("state", c_uint8),
-        ("why", c_uint8),
-    )
-
-
-class _Recorder(ctypes.Structure):
-    """The beginning of struct recorder; only ever behind a pointer."""
-
-    _fields_ = (("rows", POINTER(_Row)), ("count", c_size_t))
-
-
 @dataclass(frozen=True)
 class Program:
     """What goes into the chip, from an ELF file."""
 
     flash: bytes
     symbols: dict[str, int]  # data addresses as the program sees them
+
+    def initial(self, symbol: str, size: int) -> bytes:
+        """What start-up code puts there."""
+        begin = self.symbols["__data_load_start"] + self.symbols[symbol] - _RAM
+        return self.flash[begin : begin + size]
 
     @classmethod
     def load(cls, path: Path) -> "Program":
@@ -210,11 +144,12 @@ class Chip:
         device = program.symbols["device"]
         self._chip = self._c.chip_new(program.flash, len(program.flash), device)
         assert self._chip, "libsimavr has no ATmega328P"
-        self._recorder = self._c.chip_recorder(self._chip)
+        self._trace = Trace(self._c, self._c.chip_recorder(self._chip))
         self.reset(ResetFlag.POWER_ON)
 
     def __del__(self) -> None:
-        self._c.chip_free(self._chip)
+        if getattr(self, "_chip", None):
+            self._c.chip_free(self._chip)
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -233,11 +168,12 @@ class Chip:
         """Milliseconds of the device since the chip was made."""
         return int(self._c.chip_steps(self._chip))
 
-    def set_boot_ms(self, at_boot: int) -> None:
-        """What `device_ms` is at the next boot; otherwise it goes on from where it stood."""
-        self._c.chip_set_boot_ms(self._chip, at_boot)
+    def go_by_cycles(self) -> None:
+        """Let `device_ms` begin, at a boot, at the milliseconds of the cycle counter; otherwise
+        a boot takes no time."""
+        self._c.chip_go_by_cycles(self._chip)
 
-    def run(self, until: int, halts: Halt = Halt(0)) -> Halt:
+    def run(self, until: int, halts: Halt = Halt.NOTHING) -> Halt:
         """Up to the cycle `until`, or before to one of `halts`, a reset or a crash."""
         return Halt(self._c.chip_run(self._chip, until, halts))
 
@@ -298,6 +234,11 @@ class Chip:
 
     _bytes = (c_uint8 * _TAKE_BYTES)()
     _stamps = (c_uint64 * _TAKE_BYTES)()
+
+    @property
+    def is_line_busy(self) -> bool:
+        """Whether anything travels, either way."""
+        return bool(self._c.chip_is_busy(self._chip))
 
     @property
     def overruns(self) -> int:
@@ -376,31 +317,7 @@ class Chip:
 
     def take_trace(self) -> list[TraceRow]:
         """The rows of the motor trace since the last call."""
-        recorder = self._recorder.contents
-        rows = [_trace_row(row) for row in recorder.rows[: recorder.count]]
-        self._c.recorder_forget(self._recorder)
-        return rows
-
-
-def _trace_row(row: _Row) -> TraceRow:
-    return TraceRow(
-        row.device_ms,
-        row.boot,
-        row.token,
-        _STATE_WORDS[row.state],
-        row.setpoint,
-        row.ceiling,
-        row.output,
-        row.lease_left,
-        _words()[row.why],
-    )
-
-
-@cache
-def _words() -> tuple[str, ...]:
-    """The words of a row's `why`, by its number."""
-    words = (_library().recorder_word(why) for why in range(256))
-    return tuple(word.decode() if word else "" for word in words)
+        return self._trace.take()
 
 
 _PROTOTYPES: Final[dict[str, tuple[object, ...]]] = {  # the result, then the arguments
@@ -410,8 +327,8 @@ _PROTOTYPES: Final[dict[str, tuple[object, ...]]] = {  # the result, then the ar
     "chip_run": (c_uint32, c_uint64, c_uint32),
     "chip_cycle": (c_uint64,),
     "chip_skip": (None, c_uint64),
-    "chip_recorder": (POINTER(_Recorder),),
-    "chip_set_boot_ms": (None, c_uint64),
+    "chip_recorder": (POINTER(Recorder),),
+    "chip_go_by_cycles": (None,),
     "chip_device_ms": (c_uint64,),
     "chip_stop_after_steps": (None, c_uint32),
     "chip_steps": (c_uint64,),
@@ -420,6 +337,7 @@ _PROTOTYPES: Final[dict[str, tuple[object, ...]]] = {  # the result, then the ar
     "chip_unsent": (c_uint32,),
     "chip_discard_unsent": (None,),
     "chip_sent_at": (c_uint64,),
+    "chip_is_busy": (c_bool,),
     "chip_take": (c_uint32, POINTER(c_uint8), POINTER(c_uint64), c_uint32),
     "chip_overruns": (c_uint32,),
     "chip_set_pin": (None, c_char, c_uint8, c_uint8),
@@ -449,7 +367,7 @@ def _library() -> ctypes.CDLL:
         function.restype = result
         is_new = name == "chip_new"
         function.argtypes = arguments if is_new else [ctypes.c_void_p, *arguments]
-    library.recorder_forget.argtypes = [POINTER(_Recorder)]
+    library.recorder_forget.argtypes = [POINTER(Recorder)]
     library.recorder_forget.restype = None
     library.recorder_word.argtypes = [c_uint8]
     library.recorder_word.restype = ctypes.c_char_p

@@ -67,6 +67,27 @@ class Config(ctypes.Structure):
 class Now(ctypes.LittleEndianStructure):
     """`struct massager_now`, the same bytes on every device: its units are in massager.h."""
 
+    uptime_ms: int
+    output: int
+    ceiling: int
+    run_ms: int
+    boot_id: int
+    token: int
+    setpoint: int
+    lease_left_ms: int
+    below_ms: int
+    fall: int
+    zero_ms: int
+    event_id: int
+    faults: int
+    latch_id: int
+    bad_frames: int
+    is_leased: int
+    is_resting: int
+    feet_on: int
+    feet_blocked: int
+    last_end: int
+    reset_cause: int
     _fields_ = (
         ("uptime_ms", c_uint32),
         ("output", c_uint32),

@@ -11,6 +11,7 @@ from simulator.device import Device, DeviceConfig, TraceRow
 from simulator.firmware.core import HostCore, raw_frame
 from simulator.physics import Motor
 from simulator.port import SimulatedPort
+from tests.conformance.chip import SharedChip, shared_chip
 
 
 @dataclass(frozen=True)
@@ -220,15 +221,23 @@ class CoreDevice:
         return [raw_frame(frame) for frame in self._core.take_frames()]
 
 
+def chip_device(build: Build) -> Backend:
+    """The built firmware on an emulated chip."""
+    wanted = build.gentlest_permille, build.max_permille, build.feet_sensor, build.boot_id
+    return SharedChip(shared_chip(*wanted))
+
+
 BACKENDS: Final[dict[str, Callable[[Build], Backend]]] = {
     "pure device": PureDevice,
     "behind a stream": partial(PortDevice, framing=StreamFraming),
     "behind datagrams": partial(PortDevice, framing=DatagramFraming),
     "C core": partial(CoreDevice, framing=StreamFraming),
     "C core behind datagrams": partial(CoreDevice, framing=DatagramFraming),
+    "ATmega328P": chip_device,
 }
 # What has to be installed for them, out of TOOLS in simulator/firmware/build.py.
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "C core": ("cc",),
     "C core behind datagrams": ("cc",),
+    "ATmega328P": ("cc", "avr", "simavr"),
 }
