@@ -20,7 +20,7 @@ from simulator import commands
 
 if TYPE_CHECKING:  # the rest is imported once it is clear that something is to run
     from simulator.bearers import Bearer
-    from simulator.server import SimulatorServer
+    from simulator.server import Port, SimulatorServer
 
 PASSWORD_VARIABLE: Final = "MASSAGER_SIMULATOR_MQTT_PASSWORD"
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,8}")
@@ -85,7 +85,10 @@ async def _run(arguments: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as at_exit:
         server = await _started(arguments, at_exit)
         speed = f"--speed {arguments.speed} " if arguments.speed > 1 else ""
-        _tell(f"Simulated massager {arguments.device_id}, speed {arguments.speed}; Ctrl-C ends it.")
+        what = f"speed {arguments.speed}"
+        if arguments.firmware:
+            what = "the firmware on an emulated ATmega328P"
+        _tell(f"Simulated massager {server.device_id}, {what}; Ctrl-C ends it.")
         _tell(f"Use it with: massager start {speed}--device {shlex.quote(server.url)}")
         if arguments.control:
             _tell(f"Control socket: {arguments.control.absolute()}")
@@ -96,26 +99,16 @@ async def _started(
     arguments: argparse.Namespace, at_exit: contextlib.AsyncExitStack
 ) -> "SimulatorServer":
     from simulator.control import ControlSocket
-    from simulator.device import DeviceConfig
-    from simulator.port import SimulatedPort
     from simulator.server import SimulatorServer
     from simulator.trace_file import TraceFile
 
+    _refuse_what_a_chip_cannot(arguments)
     trace = None
     if arguments.trace:
         trace = TraceFile(arguments.trace)
         at_exit.callback(trace.close)
     bearer = _bearer(arguments)
-    port = SimulatedPort(
-        DeviceConfig(
-            device_id=arguments.device_id,
-            feet_sensor=arguments.feet_sensor,
-            speed=arguments.speed,
-        ),
-        seed=arguments.seed,
-        datagrams=bearer.datagrams,
-        boot_id=arguments.boot_id or _boot_id_now(),
-    )
+    port = _firmware_port(arguments) if arguments.firmware else _simulated_port(arguments, bearer)
     server = SimulatorServer(port, bearer, trace=trace, say=_complain)
     if arguments.control:
         control = ControlSocket(arguments.control, server.command)
@@ -124,6 +117,78 @@ async def _started(
     at_exit.push_async_callback(server.stop)
     await server.start()
     return server
+
+
+def _simulated_port(arguments: argparse.Namespace, bearer: "Bearer") -> "Port":
+    from simulator.device import DeviceConfig
+    from simulator.port import SimulatedPort
+
+    return SimulatedPort(
+        DeviceConfig(
+            device_id=arguments.device_id or _DEVICE_ID_DEFAULT,
+            feet_sensor=arguments.feet_sensor,
+            speed=arguments.speed,
+        ),
+        seed=arguments.seed,
+        datagrams=bearer.datagrams,
+        boot_id=arguments.boot_id or _boot_id_now(),
+    )
+
+
+def _firmware_port(arguments: argparse.Namespace) -> "Port":
+    from simulator.bearers import CannotStart
+    from simulator.firmware.board import eeprom_for
+    from simulator.firmware.chip import EEPROM_BYTES
+    from simulator.firmware.port import FirmwarePort
+
+    path: Path | None = arguments.eeprom
+    if path is None:
+        eeprom = eeprom_for(arguments.boot_id or _boot_id_now())
+        return FirmwarePort(seed=arguments.seed, eeprom=eeprom)
+    try:
+        eeprom = path.read_bytes() if path.exists() else b"\xff" * EEPROM_BYTES
+        path.write_bytes(eeprom)
+    except OSError as error:
+        raise CannotStart(
+            f"the EEPROM {path} cannot be kept: {error.strerror}; name another file"
+        ) from error
+    if len(eeprom) != EEPROM_BYTES:
+        raise CannotStart(f"{path} is no EEPROM of {EEPROM_BYTES} bytes; name another file")
+    return FirmwarePort(
+        seed=arguments.seed, eeprom=eeprom, remember=lambda data: _remember(path, data)
+    )
+
+
+def _remember(path: Path, eeprom: bytes) -> None:
+    try:
+        path.write_bytes(eeprom)
+    except OSError as error:
+        _complain(f"the EEPROM {path} is not kept: {error.strerror}")
+
+
+def _refuse_what_a_chip_cannot(arguments: argparse.Namespace) -> None:
+    from simulator.bearers import CannotStart
+
+    if not arguments.firmware:
+        if arguments.eeprom:
+            raise CannotStart("only a chip has an EEPROM; add --firmware atmega328p")
+        return
+    refusals = {
+        "--mqtt: this chip has a serial line only; use --pty or --tcp": arguments.mqtt,
+        "--speed: a chip runs in real time; leave it out": arguments.speed > 1,
+        "--device-id: a chip's is in its program; build it with DEVICE_ID=...": (
+            arguments.device_id
+        ),
+        "--no-feet-sensor: what a chip has is in its program; leave it out": (
+            not arguments.feet_sensor
+        ),
+        "--boot-id: the EEPROM counts the boots; leave one of them out": (
+            arguments.eeprom and arguments.boot_id
+        ),
+    }
+    for refusal, is_asked in refusals.items():
+        if is_asked:
+            raise CannotStart(refusal)
 
 
 def _bearer(arguments: argparse.Namespace) -> "Bearer":
@@ -142,7 +207,7 @@ def _bearer(arguments: argparse.Namespace) -> "Bearer":
     return MqttBearer(
         broker.hostname or "",
         broker.port or _MQTT_PORT,
-        arguments.device_id,
+        arguments.device_id or _DEVICE_ID_DEFAULT,
         user=unquote(broker.username) if broker.username else None,
         password=os.environ.get(PASSWORD_VARIABLE),
         say=_complain,
@@ -189,8 +254,7 @@ def _parser() -> argparse.ArgumentParser:
         "--device-id",
         metavar="ID",
         type=_device_id,
-        default=_DEVICE_ID_DEFAULT,
-        help="1 to 8 of A-Z a-z 0-9 _ - (default %(default)s)",
+        help=f"1 to 8 of A-Z a-z 0-9 _ - (default {_DEVICE_ID_DEFAULT})",
     )
     parser.add_argument(
         "--speed",
@@ -217,6 +281,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--control", metavar="SOCKET", type=Path, help="take the requests below on this Unix socket"
+    )
+    parser.add_argument(
+        "--firmware",
+        choices=("atmega328p",),
+        help="run the firmware itself on an emulated chip, from a checkout; see docs/SIMULATOR.md",
+    )
+    parser.add_argument(
+        "--eeprom",
+        metavar="FILE",
+        type=Path,
+        help="keep the chip's EEPROM there, so that it counts its boots on (default: forgotten)",
     )
     parser.add_argument(
         "--no-feet-sensor",

@@ -6,13 +6,50 @@ reader: how fast an emergency stop works is judged from the trace that is writte
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from simulator.bearers import Bearer, CannotStart
-from simulator.port import SimulatedPort
+from simulator.device import DeviceConfig, TraceRow
 from simulator.trace_file import TraceFile
 
 _NS: Final = 1_000_000_000
+
+
+class Port(Protocol):
+    """The device as the server needs it. Times are device milliseconds, never decreasing."""
+
+    @property
+    def config(self) -> DeviceConfig:
+        """What it is."""
+
+    @property
+    def reading(self) -> bool:
+        """False: bytes from the host are to be left where they are."""
+
+    @property
+    def plugged(self) -> bool:
+        """False: the connection is gone."""
+
+    def line_opened(self) -> None:
+        """The host opened the line anew."""
+
+    def receive(self, data: bytes, now_ms: int) -> None:
+        """Bytes from the host."""
+
+    def tick(self, now_ms: int) -> None:
+        """Let everything happen that is due."""
+
+    def data_to_send(self, now_ms: int) -> list[bytes]:
+        """The chunks that reach the host now."""
+
+    def next_deadline_ms(self) -> int | None:
+        """When `tick` and `data_to_send` are wanted next, or None."""
+
+    def take_trace(self) -> list[TraceRow]:
+        """The rows of the motor trace since the last call."""
+
+    def command(self, request: object, now_ms: int | None = None) -> dict[str, Any]:
+        """Do a request of `simulator.commands` now."""
 
 
 class SimulatorServer:
@@ -23,7 +60,7 @@ class SimulatorServer:
 
     def __init__(
         self,
-        port: SimulatedPort,
+        port: Port,
         bearer: Bearer,
         *,
         trace: TraceFile | None = None,
@@ -43,6 +80,11 @@ class SimulatorServer:
     def url(self) -> str:
         """What `massager start --device` takes."""
         return self._bearer.url
+
+    @property
+    def device_id(self) -> str:
+        """The device's."""
+        return self._port.config.device_id
 
     async def start(self) -> None:
         """Open the bearer and let the device's time run. Raises CannotStart."""

@@ -122,8 +122,13 @@ def _made(target: str, *settings: str) -> Path:
 
 
 def _environment() -> dict[str, str]:
-    """Without what a surrounding make would hand down, such as its job server."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    """Without what a surrounding make hands down, such as its job server, and without what only
+    Python is to be started with."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MAKE") and name != "LD_PRELOAD"
+    }
 
 
 @cache
@@ -135,7 +140,10 @@ def _compiles(compiler: str | None, *options: str, source: bytes, language: str 
     if compiler is None:
         return False
     command = [compiler, "-x", language, *options, "-o", os.devnull, "-"]
-    return subprocess.run(command, input=source, capture_output=True, check=False).returncode == 0
+    done = subprocess.run(
+        command, input=source, capture_output=True, check=False, env=_environment()
+    )
+    return done.returncode == 0
 
 
 def _has_cc() -> bool:
