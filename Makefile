@@ -49,8 +49,9 @@ esphome: ## ESPHome for a device on an ESP32, in an environment of its own
 bench: $(STAMP) ## measure, beside the peers, and write benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run
 
-fuzz: $(STAMP) ## codec fuzzing for as long as it takes: FRAMES=50000000 by default
+fuzz: $(STAMP) ## codec fuzzing, FRAMES=50000000 by default; then the C core, FUZZ_SECONDS=600
 	@$(BIN)/python -m tests.campaigns.fuzz_codec --frames $(or $(FRAMES),50000000)
+	@$(MAKE) --no-print-directory -C firmware fuzz FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600)
 
 soak: $(STAMP) ## the long forms: random sessions, the safety machine, kills of real processes
 	@$(BIN)/python -m tests.campaigns.random_sessions --seeds $(or $(SEEDS),20000)

@@ -87,7 +87,7 @@ def test_the_conformance_tests_pass_on_the_core_under_sanitizers() -> None:
     built("build/host/libmassager-sanitized.so", "sanitizers")
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/conformance"),
+            *(sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "tests/conformance"),
             *("-k", "core and not datagrams"),
         ],
         cwd=ROOT,
@@ -107,7 +107,7 @@ def test_the_conformance_tests_pass_on_the_core_under_sanitizers() -> None:
 def shared_sanitizer() -> Path:
     """The library that Python must be started with to load what was built for it."""
     machine = os.uname().machine
-    for name in ("libasan.so", f"libclang_rt.asan-{machine}.so"):
+    for name in (f"libclang_rt.asan-{machine}.so", "libasan.so"):  # clang finds gcc's, too
         told = subprocess.run(
             [str(compiler()), f"-print-file-name={name}"],
             capture_output=True,
