@@ -66,6 +66,7 @@ COMMANDS = (
     ),
     Command("devices", "massager.cli.devices", "find serial ports and massagers"),
     Command("trace", "massager.cli.trace", "watch a device's frames as text"),
+    Command("history", "massager.cli.history", "show, export or erase what was"),
     Command("config", "massager.cli.config_command", "show, find or check the settings"),
     Command("completion", "massager.cli.completion", "print the shell's completion script"),
 )
