@@ -422,6 +422,18 @@ def test_a_motor_without_pulses_is_stalled_after_half_a_second() -> None:
     board.close()
 
 
+def test_a_motor_counts_as_moving_for_50_ms_after_its_last_pulse() -> None:
+    board = Board(MOTION)
+    board.drive()
+    board.run(300)
+    board.read(motion=True)
+    board.run(540)
+    assert board.faults == 0
+    board.run(20)
+    assert board.faults == Fault.STALL
+    board.close()
+
+
 def test_a_pause_of_the_processor_is_no_stalled_motor() -> None:
     board = Board(MOTION)
     level = False

@@ -118,6 +118,10 @@ class Shell:
     def update(self, state: int) -> None:
         self._c.shell_update(state)
 
+    def fail(self, call: str) -> None:
+        """From now on this call of ESP-IDF fails."""
+        self._c.shell_fail(call.encode())
+
     def restart(self) -> None:
         self._c.shell_restart()
 
@@ -304,6 +308,30 @@ def test_the_motor_is_off_within_the_lease_and_a_second_when_the_broker_is_gone(
     device.event(DISCONNECTED)
     device.run(6000)
     assert device.record(without="fed")[-1] == "off 0"
+
+
+def test_what_happens_without_a_connection_is_told_after_the_next_one(make: Maker) -> None:
+    device = make()
+    device.drive()
+    device.event(DISCONNECTED)
+    device.run(6000)
+    assert published(device.record()) == []
+    device.event(CONNECTED)
+    device.event(SUBSCRIBED, b"\x00")
+    device.run(2)
+    told = [decode(raw) for raw in published(device.record())]
+    assert [event.code for event in told if isinstance(event, Event)] == [EventCode.LEASE_EXPIRED]
+
+
+def test_a_converter_that_fails_is_a_fault_within_a_second(make: Maker) -> None:
+    device = make(inputs=True)
+    device.drive()
+    device.fail("adc_oneshot_read")
+    device.run(1000)
+    record = device.record()
+    told = [decode(raw) for raw in published(record)]
+    assert [event.code for event in told if isinstance(event, Event)] == [EventCode.FAULT]
+    assert [line for line in record if line.startswith(("duty", "off"))][-1] == "off 0"
 
 
 def test_before_an_update_the_motor_is_off_and_the_watchdog_too(make: Maker) -> None:

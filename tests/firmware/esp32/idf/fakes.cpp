@@ -381,6 +381,7 @@ void shell_event(int32_t id, int msg_id, const char *topic, const char *data, in
 void shell_update(int state) {
   world.updates.notify_ota_state(static_cast<esphome::ota::OTAState>(state), 0, 0, nullptr);
 }
+void shell_fail(const char *call) { world.failing.insert(call); }
 void shell_restart() { esp_restart(); }
 bool shell_has_failed() { return world.has_failed; }
 uint32_t shell_record(char *text, uint32_t size) {
