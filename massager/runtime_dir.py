@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from massager.errors import ConfigError, Refused
 
 _PATH_MAX_BYTES: Final = 100  # a socket's address holds 107, and the name comes behind it
+_ADDRESS_MAX_BYTES: Final = 107
 _DEVICE_MAX_BYTES: Final = 1_000
 
 
@@ -82,6 +83,11 @@ def own_directory(environ: Mapping[str, str]) -> str:
     if wrong is not None:
         raise ConfigError(f"the runtime directory {path} {wrong}")
     return path
+
+
+def socket_fits(directory: str, name: str) -> bool:
+    """Whether a daemon's socket for the device of this name can have its address there."""
+    return len(os.fsencode(f"{directory}/1234567.{name}.device")) <= _ADDRESS_MAX_BYTES
 
 
 def owners(environ: Mapping[str, str]) -> list[Owner]:

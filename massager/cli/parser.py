@@ -50,6 +50,7 @@ COMMANDS = (
     Command("extend", _OWNER, "let it last longer", "add_extend", "run_extend"),
     Command("status", _OWNER, "show what runs now", "add_status", "run_status"),
     Command("clear", "massager.cli.clear", "take back a latched fault or emergency stop"),
+    Command("serve", "massager.cli.serve", "own the devices and take starts, as a daemon"),
     Command(
         "plan",
         "massager.cli.plan",

@@ -38,6 +38,11 @@ def settle(args: Namespace) -> "Config":
     return config
 
 
+def settle_device(args: Namespace) -> "Config":
+    """The settings under the flag of a device and no other."""
+    return _load({"device": args.device})
+
+
 def settle_programs(args: Namespace) -> None:
     """Only where a person's own programs lie: the file may be broken."""
     from massager.config import config_path

@@ -37,7 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--speed",
         metavar="X",
-        type=_speed,
+        type=speed_of,
         default=1,
         help=f"1 to {SPEED_MAX} times faster than real time; only for a simulated device that "
         "was started with the same speed (sim: follows)",
@@ -148,7 +148,7 @@ def _facts(choice: "Choice", terms: "Terms", url: str) -> "Event":
     }
 
 
-def _speed(text: str) -> int:
+def speed_of(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= SPEED_MAX):
         raise UsageError(f"--speed is a whole number from 1 to {SPEED_MAX}, not {text[:40]!r}")
     return int(text)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from massager.config_devices import DeviceSettings, RemoteStart
 from massager.controller import Controller
-from massager.daemon.admitting import Admission
+from massager.daemon.choosing import Defaults
 from massager.daemon.face import (
     Connection,
     DaemonEvent,
@@ -31,12 +31,14 @@ from massager.daemon.face import (
     Today,
 )
 from massager.daemon.held_line import HeldLine
+from massager.daemon.paperwork import Office, Papers
 from massager.daemon.presence import Presence, now
 from massager.daemon.starting import Starting, is_under_way
 from massager.dialogue import Dialogue
 from massager.errors import MassagerError
 from massager.fault_advice import advice
 from massager.latch import clear_latch, read_latch
+from massager.plan import Choice
 from massager.session_model import (
     Arming,
     Ended,
@@ -59,15 +61,19 @@ _log = logging.getLogger(__name__)
 STIR_GAP_S: Final = 1.0  # between two looks, however much the line stirs
 ARMED_FOR: Final = timedelta(hours=4)  # the evening
 
-# What a start that came to nothing leaves to be seen; the others leave what was there before.
-_SEEN_AS: Final = {
+_SEEN_AS: Final = {  # a start that came to nothing
     RefusalKind.ABSENT: StopReason.NO_HANDSHAKE,
     RefusalKind.STOPPED: StopReason.REQUESTED,
     RefusalKind.CLOSING: StopReason.SHUTDOWN,
     RefusalKind.BUSY: StopReason.REFUSED,
     RefusalKind.DEVICE: StopReason.REFUSED,
     RefusalKind.FAULT: StopReason.FAULT,
+    RefusalKind.LIMIT: StopReason.REFUSED,
+    RefusalKind.SCREENING: StopReason.REFUSED,
+    RefusalKind.ARMING: StopReason.REFUSED,
 }
+# Refused before the device was looked for: what was to be seen before stays.
+_UNSEEN: Final = (RefusalKind.LIMIT, RefusalKind.SCREENING, RefusalKind.ARMING)
 Outcome: TypeAlias = Started | RefusedStart
 _T = TypeVar("_T")
 
@@ -77,7 +83,8 @@ class _Session:
     """One order, from the moment it was taken to the end of what came of it."""
 
     starting: Starting
-    session_id: int | None = None
+    papers: Papers
+    following: asyncio.Task[None] | None = None  # the papers, which note how it goes
 
     @property
     def order(self) -> Order:
@@ -98,9 +105,10 @@ class Keeper:
         self,
         device: DeviceSettings,
         transport: Transport,
-        admission: Admission,
+        office: Office,
         *,
         speed: int = 1,
+        defaults: Defaults | None = None,
         claim: Callable[[], None] = lambda: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -111,7 +119,8 @@ class Keeper:
         self.armed_until: datetime | None = None
         self.last_end: SessionEnded | None = None
         self.closing = False  # no more starts
-        self._admission = admission
+        self._office = office
+        self._defaults = defaults or Defaults()
         self._chance = chance
         self._line = HeldLine(transport, claim)
         self._presence = Presence(device, self._line, speed, chance)
@@ -181,9 +190,38 @@ class Keeper:
             return ()
         return tuple(advice(status.faults)) if status.latch_id else ()
 
+    @property
+    def is_known_to_be_off(self) -> bool:
+        """Whether the device itself has said that its output is 0 since our last session."""
+        if self.in_session or not self._rested.is_set():
+            return False
+        end, seen = self.last_end, self.sighting
+        if end is None or end.output_confirmed:
+            return True
+        return seen is not None and seen.seen > end.at and seen.status.output_permille == 0
+
+    def choice(
+        self,
+        *,
+        intensity: object = None,
+        minutes: object = None,
+        warmup_s: object = None,
+        shape: object = None,
+        program: object = None,
+    ) -> Choice:
+        """A checked choice; None takes what the config says. Raises UsageError, ConfigError."""
+        return self._defaults.choice(
+            intensity=intensity,
+            minutes=minutes,
+            warmup_s=warmup_s,
+            shape=shape,
+            program=program,
+        )
+
     def today(self) -> Today:
-        """What the dose limits leave."""
-        return self._admission.today()
+        """What the dose limits leave; nothing is counted on a simulated device, as a rule."""
+        counts = self.sighting is None or not self.sighting.identity.is_simulated
+        return self._office.today() if counts or self._office.as_real else Today()
 
     async def changed(self) -> None:
         """Wait for the next change of anything here. Read, wait, read again: changes merge."""
@@ -208,7 +246,8 @@ class Keeper:
         if refused is not None:
             return self._refused(order, refused)
         needs = self.device.remote_start
-        self._session = _Session(Starting(order, self._line, self._presence, needs, self._chance))
+        starting = Starting(order, self._line, self._presence, needs, self._chance)
+        self._session = _Session(starting, self._office.papers(self.device, order))
         self._rested.clear()
         beginning = self._work(self._begin(self._session))
         self._tell()
@@ -219,6 +258,14 @@ class Keeper:
 
         None where it was taken, else why it was refused, in words. A stop is always taken.
         """
+        session = self._session
+        now = self.snapshot()
+        refusal = self._request(request)
+        if session is not None:
+            session.papers.asked(request, refusal, now)
+        return refusal
+
+    def _request(self, request: Request) -> str | None:
         session = self._session
         if isinstance(request, SoftStop | HardStop):
             self._stop(request)
@@ -312,15 +359,16 @@ class Keeper:
             return self._refused(order, outcome)
         if order.origin.is_remote:
             self.armed_until = None
-        started = Started(session.session_id, now())
+        started = Started(session.papers.session_id, now())
         self._say(self._started(session, started.at))
         self._work(self._follow(session, outcome))
         return started
 
     async def _admitted(self, session: _Session) -> Controller | RefusedStart:
-        terms = await self._admission.admit(self.device, session.order)
+        terms = await session.papers.admit()
         if isinstance(terms, RefusedStart):
             return terms
+        session.following = self._work(session.papers.follow(self))
         await self._break_off()
         return await session.starting.run(terms)
 
@@ -333,10 +381,13 @@ class Keeper:
             self._controller, self._session = controller, None
             self._saw(controller)
             await controller.close()
-        elif refused.kind in _SEEN_AS:
-            self._controller = None
+            await self._close_papers(session, controller.snapshot())
+        else:
             reason = _SEEN_AS[refused.kind] if stop is None else stop.reason
-            self._idle_state = Ended(None, reason, refused.why, output_confirmed=False)
+            ended = Ended(None, reason, refused.why, output_confirmed=False)
+            if refused.kind not in _UNSEEN:
+                self._controller, self._idle_state = None, ended
+            await self._close_papers(session, snapshot(ended, 0))
         self._session = None
         if isinstance(stop, HardStop):  # latched in the device, though nothing had begun
             self._stop_at_rest(stop)
@@ -351,6 +402,7 @@ class Keeper:
         self._controller, self._session = controller, None
         self._saw(controller)
         await controller.close()
+        await self._close_papers(session, controller.snapshot())
         self._say(ended)
         self._is_at_rest()
 
@@ -358,6 +410,11 @@ class Keeper:
         while not isinstance(controller.state, Ended):
             await controller.changed()
             self._tell()
+
+    async def _close_papers(self, session: _Session, ended: Snapshot) -> None:
+        if session.following is not None:
+            session.following.cancel()
+        await session.papers.end(ended)
 
     def _saw(self, controller: Controller) -> None:
         course = course_of(controller.state)
@@ -483,7 +540,7 @@ class Keeper:
             choice.massage_ms / 60_000,
             choice.warmup_ms / 1000,
             course is not None and course.identity.is_simulated,
-            session.session_id,
+            session.papers.session_id,
         )
         _log.info(
             "%s: started by %s: %s, intensity %d, %g min after %g s of warm-up",
@@ -502,7 +559,7 @@ class Keeper:
             end.motor_on_ms,
             end.highest_output_permille,
             bool(end.output_confirmed),
-            session.session_id,
+            session.papers.session_id,
         )
         _log.info(
             "%s: ended (%s%s), motor on for %.1f s, output 0 %s",

@@ -53,6 +53,7 @@ class Starting:
         self._needs_feet = order.origin.is_remote and needs is RemoteStart.FEET
         self._chance = chance
         self._halted = asyncio.Event()
+        self._not_permitted: str | None = None
 
     def halt(self, stop: SoftStop | HardStop) -> None:
         """A stop came. What waits here is over; what has reached the device is stopped there."""
@@ -64,6 +65,7 @@ class Starting:
 
     async def run(self, terms: Terms) -> Controller | RefusedStart:
         """The controller of a session that the device has taken, or why there is none."""
+        self._not_permitted = terms.permit.refusal
         loop = asyncio.get_running_loop()
         until_s = loop.time() + START_TRY_S
         tries = 0
@@ -116,6 +118,10 @@ class Starting:
             raise NoDevice(state.detail)
         if state.reason in _KINDS:
             return _stopped(state.reason)
+        if state.detail == self._not_permitted:
+            is_screening = "massager screening" in state.detail
+            kind = RefusalKind.SCREENING if is_screening else RefusalKind.LIMIT
+            return RefusedStart(kind, state.detail)
         return RefusedStart(RefusalKind.DEVICE, state.detail)
 
     async def _unless_halted(self, work: Coroutine[Any, Any, _T], for_s: float) -> bool:

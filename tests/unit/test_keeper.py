@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from massager.config_devices import DeviceSettings, RemoteStart
-from massager.daemon.admitting import CapsOnly
 from massager.daemon.face import (
     ConnectionState,
     Order,
@@ -20,6 +19,7 @@ from massager.daemon.face import (
     StartRefused,
 )
 from massager.daemon.keeper import Keeper
+from massager.daemon.paperwork import NoOffice
 from massager.plan import Choice, Shape
 from massager.programs import load_program
 from massager.session_model import Extend, HardStop, Pause, Resume, SetIntensity, SoftStop
@@ -78,7 +78,7 @@ def order(intensity: int = 6, origin: Origin = Origin.TERMINAL) -> Order:
 async def kept(device: Device, **changes: object) -> AsyncIterator[Keeper]:
     """A keeper that runs; whatever it leaves behind is an error."""
     before = asyncio.all_tasks()
-    keeper = Keeper(settings(**changes), device, CapsOnly(), chance=lambda: 0.5)
+    keeper = Keeper(settings(**changes), device, NoOffice(), chance=lambda: 0.5)
     running = asyncio.ensure_future(keeper.run())
     await asyncio.sleep(0.1)
     yield keeper
