@@ -104,6 +104,8 @@ def install_line(names: tuple[str, ...]) -> str:
 
 @cache
 def _made(target: str, *settings: str) -> Path:
+    if shutil.which("make") is None:
+        raise CannotBuild("the firmware needs make; on Debian: apt-get install make")
     BUILD.mkdir(exist_ok=True)
     command = ["make", "--silent", "--no-print-directory", "-C", str(FIRMWARE), target, *settings]
     with (BUILD / ".lock").open("w") as lock:

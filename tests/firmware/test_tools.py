@@ -75,6 +75,24 @@ def test_a_tool_that_nobody_knows_is_an_error() -> None:
         require("nonsense")
 
 
+def test_a_computer_without_any_tool_is_told_what_each_needs() -> None:
+    """`massager-simulator --firmware` says the same sentence."""
+    code = "from simulator.firmware.build import *; host_library()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True
+    )
+    assert done.stderr.splitlines()[-1] == (
+        "simulator.firmware.build.CannotBuild: the firmware needs a C compiler with make; "
+        "on Debian: apt-get install gcc libc6-dev make"
+    )
+    code = "from simulator.firmware.build import *; print(missing(*TOOLS))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True
+    )
+    assert "'cc', " in done.stdout, done.stderr
+    assert "'avr', " in done.stdout
+
+
 @pytest.mark.parametrize("name", TOOLS)
 def test_every_tool_says_what_it_is_and_where_it_comes_from(name: str) -> None:
     assert isinstance(TOOLS[name], Tool)
