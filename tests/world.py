@@ -37,6 +37,7 @@ from massager.session_model import (
     Terms,
 )
 from massager.snapshot import Snapshot
+from massager.transports.interface import Transport
 from massager.transports.memory import MemoryTransport
 from simulator.device import DeviceConfig, TraceRow
 from simulator.port import SimulatedPort
@@ -81,9 +82,7 @@ class World:
         self.loop = VirtualLoop()
         self.config = config or DeviceConfig()
         self.terms = terms or Terms(speed=self.config.speed)
-        self.port = SimulatedPort(self.config, seed=seed, datagrams=datagrams)
-        self.transport = Recording(self.port, self.config.speed, datagrams=datagrams)
-        self.transport.written = deque(maxlen=100)
+        self._connect(seed, datagrams)
         self.framing: Framing = DatagramFraming() if datagrams else StreamFraming()
         self.rows: list[TraceRow] = []
         self.judge = Judge(
@@ -95,6 +94,11 @@ class World:
         self.line_delay_ms = 0
         self.intruded = False
         self.controller = self.await_(self._new_controller())
+
+    def _connect(self, seed: int, datagrams: bool) -> None:
+        self.port = SimulatedPort(self.config, seed=seed, datagrams=datagrams)
+        self.transport = Recording(self.port, self.config.speed, datagrams=datagrams)
+        self.transport.written = deque(maxlen=100)
 
     def __enter__(self) -> Self:
         return self
@@ -150,9 +154,12 @@ class World:
     # --- the controller --------------------------------------------------------------------------
 
     async def _new_controller(self) -> Controller:
-        controller = Controller(self.transport, self.terms, nonce=self._next_nonce)
+        controller = Controller(self._transport(), self.terms, nonce=self._next_nonce)
         await controller.open()
         return controller
+
+    def _transport(self) -> Transport:
+        return self.transport
 
     def _next_nonce(self) -> int:
         self._nonce += 1
@@ -240,15 +247,21 @@ class World:
     # --- judging ---------------------------------------------------------------------------------
 
     def _take_rows(self) -> None:
-        rows = self.port.take_trace()
+        rows = self._new_rows()
         for row in rows:
             self.judge.see(row)
         self.rows += rows
 
+    def _new_rows(self) -> list[TraceRow]:
+        return self.port.take_trace()
+
+    def _device_ms(self) -> int:
+        return int(self.port.command({"get": "status"})["device_ms"])
+
     def check(self) -> list[str]:
         """What is wrong so far."""
         self._take_rows()
-        self.judge.until(self.port.command({"get": "status"})["device_ms"])
+        self.judge.until(self._device_ms())
         return [*self.judge.violations, *self._lies(), *self._wrong_words()]
 
     def _wrong_words(self) -> list[str]:
