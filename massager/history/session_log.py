@@ -139,7 +139,7 @@ class SessionLog:
             self._intensity = now.intensity
         if now.time_total_ms is not None:
             if self._total_ms not in (None, now.time_total_ms):
-                yield Note(at_ms, "change", f"{now.time_total_ms / 60_000:g} min in all")
+                yield Note(at_ms, "change", f"{now.time_total_ms / 60_000:.1f} min in all")
             self._total_ms = now.time_total_ms
 
 
