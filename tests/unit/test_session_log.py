@@ -9,6 +9,7 @@ from massager.session_model import (
     Extend,
     HardStop,
     Pause,
+    Request,
     Resume,
     SetIntensity,
     SoftStop,
@@ -110,7 +111,7 @@ def test_an_end_says_why_and_a_fault_is_called_one() -> None:
 
 def test_every_request_has_words_and_a_refusal_its_reason() -> None:
     log = after_start()
-    words = {
+    words: dict[str, Request] = {
         "start": Start(choice()),
         "pause": Pause(),
         "resume": Resume(),
