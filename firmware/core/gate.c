@@ -114,11 +114,13 @@ static bool keeps_the_rules(const struct massager *device, const struct massager
     if (now->output == 0u) {
         return true;
     }
-    if (before->fall != 0u) {
-        return now->output < before->output;
+    if (now->output < gentlest || now->output > exact(device->config->max_permille)) {
+        return false;
     }
-    if (now->token == 0u || now->output < gentlest || now->output > now->ceiling ||
-        now->output > exact(device->config->max_permille)) {
+    if (before->fall != 0u) {
+        return now->output + MASSAGER_SOFT_FALL_PERMILLE_S <= before->output;
+    }
+    if (now->token == 0u || now->output > now->ceiling) {
         return false;
     }
     if (before->output == 0u) {

@@ -125,6 +125,13 @@ def test_the_run_is_counted_across_sessions_and_only_while_the_motor_is_on(devic
     assert EventCode.RUN_LIMIT in device.event_codes
 
 
+def test_a_run_is_counted_after_any_time_at_output_0(device: Rig) -> None:
+    device.advance(61_000)
+    device.hello()
+    device.stream(300, 100_000)
+    assert device.status().run_time_s == 100
+
+
 def test_the_run_is_forgotten_after_60_s_at_output_0_and_not_before(device: Rig) -> None:
     device.hello()
     device.stream(300, 100_000)

@@ -8,6 +8,7 @@ import pytest
 from firmware_protocol.messages import (
     Capability,
     EndReason,
+    Event,
     EventCode,
     Identity,
     Nak,
@@ -17,7 +18,7 @@ from firmware_protocol.messages import (
     Status,
 )
 from tests.conformance.backends import Build
-from tests.conformance.rig import HELLO, SET_LEVEL, Answer, Rig, refused
+from tests.conformance.rig import ESTOP, HELLO, SET_LEVEL, Answer, Rig, read, refused
 
 
 def say_hello(device: Rig, nonce: int, sequence: int = 1, flags: int = 0) -> Answer:
@@ -243,3 +244,11 @@ def test_the_end_reason_is_that_of_a_session_that_was_open(device: Rig) -> None:
     device.stop()
     assert device.emergency_stop().end_reason == EndReason.STOP
     assert isinstance(device.ask_level(0), Nak)
+
+
+def test_the_events_that_a_command_makes_come_behind_its_reply(device: Rig) -> None:
+    device.hello()
+    device.forget_events()
+    header = pack("<BBBH", 1, ESTOP, 9, device.token)
+    told = [type(read(raw).message) for raw in device.backend.send(header)]
+    assert told == [Status, Event]
