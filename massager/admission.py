@@ -54,7 +54,7 @@ class Admission:
         minutes = (_minute_of(now, ms) for ms in range(0, SITTING_MAX_MS + 1, _MINUTE_MS))
         quiet = quietest(self.quiet, minutes)
         if quiet is not None and quiet.max_intensity < cap:
-            cap, reason = quiet.max_intensity, str(quiet)
+            cap, reason = quiet.max_intensity, f"{quiet} (in the config)"
         return Permit(None, allowance.session_max_ms, cap, reason)
 
     def _not_screened(self, profile: Profile | None, now: Stamp) -> str | None:

@@ -4,6 +4,8 @@
     intensity = 3    minutes = 8    warmup = 90    shape = "linear"    program = "classic"
     [limits]   max_intensity = 6        a person's own cap
     [history]  days = 180               how long it is kept
+    [[quiet]]  from = "22:30"  to = "07:00"  max_intensity = 3
+    as_real = false                     a simulated device counts like a real one
     [mqtt]     username, password or password_file, ca_file
     [[devices]]                         instead of `device` where there are several
                                         (config_devices.py)
@@ -25,9 +27,10 @@ from massager.config_devices import (
     devices_of,
 )
 from massager.config_file import ConfigText, printable, read_config_text, read_password
-from massager.config_keys import DEFAULTS, FLAGS, NUMBERS, VARIABLES, WHOLE
+from massager.config_keys import DEFAULTS, FLAGS, NUMBERS, VARIABLES, WHOLE, YES_NO
 from massager.config_layer import Layer
 from massager.errors import ConfigError, UsageError
+from massager.quiet_hours import QuietHours
 from massager.transports.interface import Settings
 
 
@@ -47,7 +50,7 @@ class Described:
     """One setting for a person: a password is only `set` or None."""
 
     key: str
-    value: str | int | float | None
+    value: str | int | float | bool | None
     origin: Origin
 
 
@@ -72,6 +75,8 @@ class Config:
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...]
     devices: tuple[DeviceSettings, ...] = ()  # `device`, or each of [[devices]]
+    quiet: tuple[QuietHours, ...] = ()
+    as_real: bool = False
 
     @property
     def programs_dir(self) -> Path:
@@ -129,6 +134,8 @@ def describe(config: Config) -> list[Described]:
         "shape": config.shape,
         "program": config.program,
         "limits.max_intensity": config.max_intensity,
+        "quiet": "; ".join(map(str, config.quiet)) or None,
+        "as_real": config.as_real,
         "history.days": config.history_days,
         "mqtt.username": config.mqtt_username,
         "mqtt.password": None if config.mqtt_password is None else "set",
@@ -179,6 +186,8 @@ def _merged(layers: list[Layer], file: ConfigText, environ: Mapping[str, str]) -
         origins=origins | _origin_of_password(given),
         warnings=warnings,
         devices=devices,
+        quiet=values.get("quiet", ()),
+        as_real=values["as_real"],
     )
 
 
@@ -278,6 +287,8 @@ def _typed(key: str, value: object) -> object:
         return value
     if key in WHOLE and re.fullmatch("[0-9]{1,9}", value):
         return int(value)
+    if key in YES_NO and value in ("true", "false"):
+        return value == "true"
     if key in NUMBERS and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
         return float(value)
     return value

@@ -24,7 +24,6 @@ from massager.transports.url import DeviceUrl, MqttUrl, SerialUrl, SimUrl, TcpUr
 
 NAME_DEFAULT: Final = "massager"  # of the single `device =`
 DEVICES_MAX: Final = 1_000
-_HEADER: Final = "[[devices]]"
 
 DEVICE_RULES: Final = {
     "name": "1 to 24 letters, digits, _ or -",
@@ -124,20 +123,21 @@ def place_of(url: DeviceUrl) -> tuple[str, ...] | None:
             return ("mqtt", host.lower(), str(port_number), device_id)
 
 
-def line_of_table(text: str, number: int) -> int:
-    """The line of the [[devices]] with this number, from 0; 1 where it is not found."""
-    lines = (at for at, line in enumerate(text.split("\n"), 1) if _is_header(line))
+def line_of_table(text: str, number: int, table: str = "devices") -> int:
+    """The line of the [[`table`]] with this number, from 0; 1 where it is not found."""
+    header = f"[[{table}]]"
+    lines = (at for at, line in enumerate(text.split("\n"), 1) if _is_header(line, header))
     return next((line for seen, line in enumerate(lines) if seen == number), 1)
 
 
-def nearest_key(key: str) -> str:
+def nearest_key(key: str, rules: Mapping[str, str] = DEVICE_RULES) -> str:
     """A word of advice about a key that is none."""
-    found = get_close_matches(key, DEVICE_RULES, n=1, cutoff=0)
+    found = get_close_matches(key, rules, n=1, cutoff=0)
     return f"the nearest is {found[0]}"
 
 
-def _is_header(line: str) -> bool:
-    return line.partition("#")[0].replace(" ", "").strip() == _HEADER
+def _is_header(line: str, header: str) -> bool:
+    return line.partition("#")[0].replace(" ", "").strip() == header
 
 
 def _doubles(device: DeviceSettings, before: list[DeviceSettings]) -> Iterator[str]:

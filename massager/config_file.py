@@ -17,6 +17,7 @@ from massager.errors import ConfigError
 FILE_MAX_BYTES: Final = 65_536  # a config takes 300 bytes; anything huge is something else
 _PASSWORD_MAX_BYTES: Final = 1_024
 _HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?")
+_ROW: Final = re.compile(r"\s*\[\[\s*([^\[\]]+?)\s*\]\]\s*(#.*)?")
 _ASSIGNMENT: Final = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'|\s*\.\s*)+?)\s*=""")
 _TWICE: Final = {
     "Cannot overwrite a value": "this key is given twice; give it once",
@@ -38,7 +39,7 @@ class ConfigText:
         """The line that sets `key` (`table.key`), or opens its table; 1 where neither is found."""
         opened, table = 1, ""
         for number, line in enumerate(self.text.split("\n"), 1):
-            if header := _HEADER.fullmatch(line):
+            if header := _HEADER.fullmatch(line) or _ROW.fullmatch(line):
                 table = _plain(header[1])
                 opened = number if table == key.rpartition(".")[0] else opened
                 if table == key:

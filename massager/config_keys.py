@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from massager import limits
 from massager.config_devices import DEVICE_RULES, DeviceTable, RemoteTable
+from massager.quiet_hours import QuietHours
 
 _INTENSITY: Final = f"a whole number from {limits.INTENSITY_MIN} to {limits.INTENSITY_MAX}"
 _MINUTES: Final = (limits.MASSAGE_MIN_MS // 60_000, limits.MASSAGE_MAX_MS // 60_000)
@@ -25,6 +26,7 @@ RULES: Final = {
     "shape": "linear or hold",
     "program": "the name or the file of a program",
     "limits.max_intensity": _INTENSITY,
+    "as_real": "true or false",
     "remote.start": DEVICE_RULES["remote.start"],
     "history.days": f"a whole number of days from 1 to {limits.HISTORY_DAYS_MAX}",
     "mqtt.username": "a text of 1 to 128 printable characters",
@@ -39,9 +41,15 @@ VARIABLES: Final = {
     if key not in _FILE_ONLY
 } | {"mqtt.username": "MASSAGER_MQTT_USER"}
 BY_LEAF: Final = {key.rpartition(".")[2]: key for key in RULES}
-FLAGS: Final = ("device", "intensity", "minutes", "warmup", "shape", "program")
+FLAGS: Final = ("device", "intensity", "minutes", "warmup", "shape", "program", "as_real")
 WHOLE: Final = ("intensity", "limits.max_intensity", "history.days")
 NUMBERS: Final = ("minutes", "warmup")
+YES_NO: Final = ("as_real",)
+QUIET_RULES: Final = {
+    "from": 'a time of day such as "22:30"',
+    "to": 'a time of day such as "07:00"',
+    "max_intensity": _INTENSITY,
+}
 DEFAULTS: Final[Mapping[str, object]] = {
     "intensity": limits.INTENSITY_DEFAULT,
     "minutes": limits.MASSAGE_DEFAULT_MS / 60_000,
@@ -49,6 +57,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "shape": "linear",
     "program": limits.PROGRAM_DEFAULT,
     "limits.max_intensity": limits.INTENSITY_MAX,
+    "as_real": False,
     "history.days": limits.HISTORY_DAYS_DEFAULT,
 }
 
@@ -76,6 +85,21 @@ class _Mqtt(_Model):
     ca_file: _Path | None = None
 
 
+_Time = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class QuietTable(_Model):
+    """One [[quiet]], as it stands."""
+
+    begins: _Time = Field(alias="from")
+    ends: _Time = Field(alias="to")
+    max_intensity: _Intensity
+
+    def hours(self) -> QuietHours:
+        """What it means."""
+        return QuietHours(_minute(self.begins), _minute(self.ends), self.max_intensity)
+
+
 class Values(_Model):
     """One layer: what one source says. A key that is not given is None."""
 
@@ -91,3 +115,10 @@ class Values(_Model):
     mqtt: _Mqtt = _Mqtt()
     remote: RemoteTable = RemoteTable()
     devices: list[DeviceTable] | None = None
+    as_real: bool | None = None
+    quiet: list[QuietTable] | None = None
+
+
+def _minute(text: str) -> int:
+    hours, _, minutes = text.partition(":")
+    return int(hours) * 60 + int(minutes)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from massager.config_devices import DEVICE_RULES, line_of_table, nearest_key
-from massager.config_keys import BY_LEAF, RULES, Values
+from massager.config_keys import BY_LEAF, QUIET_RULES, RULES, Values
 from massager.errors import MassagerError, UsageError
 from massager.transports.url import parse_url
 
@@ -39,7 +39,9 @@ class Layer:
             values = Values.model_validate(self.table)
         except ValidationError as error:
             raise self._explained(error) from None
-        given = dict(_flat(values.model_dump(exclude_none=True)))
+        given = dict(_flat(values.model_dump(exclude_none=True, exclude={"quiet"})))
+        if values.quiet is not None:
+            given["quiet"] = tuple(table.hours() for table in values.quiet)
         if "device" in given:
             try:
                 parse_url(given["device"])
@@ -56,7 +58,9 @@ class Layer:
         found = error.errors(include_url=False, include_context=False)
         first = min(found, key=lambda detail: detail["type"] != "extra_forbidden")
         if first["loc"][0] == "devices":
-            return self._explained_table(first)
+            return self._explained_table(first, "devices", DEVICE_RULES, "a device")
+        if first["loc"][0] == "quiet":
+            return self._explained_table(first, "quiet", QUIET_RULES, "quiet hours")
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             return self.wrong(_shown(key).strip("'"), f"is no setting; {_nearest(key)}")
@@ -65,24 +69,26 @@ class Layer:
         instead = "" if key == "mqtt.password" else f", not {_shown(first['input'])}"
         return self.wrong(key, f"is {RULES[key]}{instead}")
 
-    def _explained_table(self, detail: Mapping[str, Any]) -> MassagerError:
-        """The error for what is wrong in one of [[devices]]."""
+    def _explained_table(
+        self, detail: Mapping[str, Any], table: str, rules: Mapping[str, str], what: str
+    ) -> MassagerError:
+        """The error for what is wrong in one of [[`table`]]."""
         if len(detail["loc"]) < 2:
-            return self.wrong("devices", "is a row of tables; write [[devices]] above each")
-        key = ".".join(map(str, detail["loc"][2:]))
+            return self.wrong(table, f"is a row of tables; write [[{table}]] above each")
+        number, *keys = detail["loc"][1:]
+        key = ".".join(map(str, keys))
         if detail["type"] == "missing":
-            return self.wrong_table(detail["loc"][1], f"{key} is missing: {DEVICE_RULES[key]}")
-        if detail["type"] == "extra_forbidden":
-            text = f"{_shown(key)[1:-1]} is no setting of a device; {nearest_key(key)}"
-            return self.wrong_table(detail["loc"][1], text)
-        rule = DEVICE_RULES.get(key, "a table")
-        text = f"{key} is {rule}, not {_shown(detail['input'])}"
-        return self.wrong_table(detail["loc"][1], text)
+            text = f"{key} is missing: {rules[key]}"
+        elif detail["type"] == "extra_forbidden":
+            text = f"{_shown(key)[1:-1]} is no setting of {what}; {nearest_key(key, rules)}"
+        else:
+            text = f"{key} is {rules.get(key, 'a table')}, not {_shown(detail['input'])}"
+        return self.wrong_table(number, text, table)
 
-    def wrong_table(self, number: int, text: str) -> MassagerError:
-        """The error for the [[devices]] of this number, counted from 0."""
-        line = line_of_table(self.text, number)
-        return self.error(f"{self.name_of('devices').rpartition(',')[0]}, line {line}: {text}")
+    def wrong_table(self, number: int, text: str, table: str = "devices") -> MassagerError:
+        """The error for the [[`table`]] of this number, counted from 0."""
+        line = line_of_table(self.text, number, table)
+        return self.error(f"{self.name_of(table).rpartition(',')[0]}, line {line}: {text}")
 
 
 def _nearest(unknown: str) -> str:

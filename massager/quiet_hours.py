@@ -22,7 +22,8 @@ class QuietHours:
         return minute >= self.from_min or minute < self.to_min
 
     def __str__(self) -> str:
-        return f"quiet hours from {_clock(self.from_min)} to {_clock(self.to_min)}"
+        span = f"{_clock(self.from_min)} to {_clock(self.to_min)}"
+        return f"quiet hours from {span}, {self.max_intensity} at most"
 
 
 def quietest(hours: Sequence[QuietHours], minutes: Iterable[int]) -> QuietHours | None:

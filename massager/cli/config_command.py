@@ -66,7 +66,7 @@ def _show(environ: Mapping[str, str], *, as_json: bool) -> None:
                 "value": each.value,
                 "source": each.origin.kind,
                 "where": each.origin.name or None,
-                "variable": VARIABLES[each.key],
+                "variable": VARIABLES.get(each.key),
             }
             for each in settings
         ]
@@ -136,7 +136,9 @@ def _warn(config: "Config") -> None:
         sys.stderr.write(f"massager: {warning}\n")
 
 
-def _text(value: str | int | float) -> str:
+def _text(value: str | int | float | bool) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

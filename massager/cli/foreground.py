@@ -9,12 +9,14 @@ import signal
 from contextlib import suppress
 from typing import Final
 
+from massager.admission import Admission
 from massager.api_server import ApiServer
 from massager.cli.ending import exit_code_of
 from massager.cli.keys import Keys
 from massager.cli.reporters import REDRAW_S, Reporter
 from massager.controller import Controller
 from massager.errors import ExitCode, HistoryUnusable, NoDevice
+from massager.history import stamps
 from massager.history.writer import END_PATIENCE_S
 from massager.plan import Choice
 from massager.recording import Recording
@@ -59,11 +61,13 @@ class Foreground:
         reporter: Reporter,
         keys: Keys | None,
         recording: Recording,
+        admission: Admission,
     ) -> None:
         self._controller = controller
         self._reporter = reporter
         self._keys = keys
         self._recording = recording
+        self._admission = admission
         self._following: asyncio.Task[None] | None = None
         self._opening: asyncio.Task[None] | None = None
         self._over: Ended | None = None  # an end that the controller does not know of
@@ -127,7 +131,7 @@ class Foreground:
         return self._finish()
 
     async def _open_and_start(self, choice: Choice) -> None:
-        self._opening = asyncio.ensure_future(self._open())
+        self._opening = asyncio.ensure_future(self._open(choice))
         try:
             await asyncio.wait({self._opening})
             if self._over is None:
@@ -141,12 +145,15 @@ class Foreground:
             if refusal is not None:
                 self._over = Ended(None, StopReason.REFUSED, refusal, False)
 
-    async def _open(self) -> None:
-        """The row comes first; without one no real device is driven."""
+    async def _open(self, choice: Choice) -> None:
+        """The row comes first, then what is left for it; without one no real device is driven."""
         try:
-            await self._recording.begin()
+            spent = await self._recording.begin()
         except HistoryUnusable as error:
-            self._controller.permit(Permit(str(error), 0))
+            permit = Permit(str(error), 0)
+        else:
+            permit = self._admission.permit(choice, spent, stamps.now())
+        self._controller.permit(permit)
         self._following = asyncio.ensure_future(self._recording.follow(self))
         await self._controller.open()
 

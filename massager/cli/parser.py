@@ -49,7 +49,13 @@ COMMANDS = (
     Command("intensity", _OWNER, "change the intensity of it", "add_intensity", "run_intensity"),
     Command("extend", _OWNER, "let it last longer", "add_extend", "run_extend"),
     Command("status", _OWNER, "show what runs now", "add_status", "run_status"),
+    Command(
+        "screening",
+        "massager.cli.screening",
+        "answer the questions before the first massage",
+    ),
     Command("clear", "massager.cli.clear", "take back a latched fault or emergency stop"),
+    Command("arm", _OWNER, "let the next start from afar through, once", "add_pid", "run_arm"),
     Command("serve", "massager.cli.serve", "own the devices and take starts, as a daemon"),
     Command(
         "plan",

@@ -29,7 +29,7 @@ def device_to_stop(args: Namespace) -> "tuple[DeviceUrl, Settings] | None":
 
 def settle(args: Namespace) -> "Config":
     """Fill in what was not given by a flag: the choice of a session and `programs_dir`."""
-    names = ("device", "warmup", *_CHOICES)
+    names = ("device", "warmup", "as_real", *_CHOICES)
     config = _load({name: getattr(args, name, None) for name in names})
     for name in _CHOICES:
         setattr(args, name, getattr(config, name))

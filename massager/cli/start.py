@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from massager.errors import ExitCode
     from massager.history.records import NewSession
     from massager.plan import Choice
+    from massager.runtime_dir import Owner
     from massager.session_model import Terms
     from massager.transports import DeviceUrl
 
@@ -33,6 +34,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--device", metavar="URL", help="what to drive (default: the configured device)"
     )
+    parser.add_argument(
+        "--name", metavar="NAME", help="which of several devices, by its name in the config"
+    )
     add_choice_arguments(parser)
     parser.add_argument(
         "--speed",
@@ -42,30 +46,50 @@ def add_arguments(parser: ArgumentParser) -> None:
         help=f"1 to {SPEED_MAX} times faster than real time; only for a simulated device that "
         "was started with the same speed (sim: follows)",
     )
+    parser.add_argument(
+        "--as-real",
+        action="store_true",
+        default=None,
+        help="a simulated device counts like a real one: screening, limits and history",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON lines")
     parser.add_argument("--quiet", action="store_true", help="print errors and the end only")
 
 
 def run(args: Namespace) -> int:
     """The exit code of the session. Raises UsageError, ConfigError or Refused: nothing was sent."""
+    from massager.cli.daemon_choice import daemon_for, device_for
     from massager.cli.settings import settle
-    from massager.session_model import Permit, Terms
-    from massager.transports import parse_url
-    from massager.transports.url import MqttUrl
+    from massager.session_model import Terms
 
     config = settle(args)
-    if config.device is None:
+    owner = daemon_for(args, config)
+    device = device_for(args, config) if owner is None else None
+    if owner is None and device is None:
         raise UsageError(NO_DEVICE)
     choice = choice_from(args)
-    if choice.intensity > config.max_intensity:
+    cap = config.max_intensity if device is None else device.max_intensity
+    if choice.intensity > cap:
         raise Refused(
-            f"intensity {choice.intensity} is above your own cap of {config.max_intensity} "
+            f"intensity {choice.intensity} is above your own cap of {cap} "
             "(max_intensity in the config file)"
         )
-    url = parse_url(config.device)
-    device_id = config.device_id or (url.device_id if isinstance(url, MqttUrl) else None)
-    terms = Terms(args.speed, device_id, config.max_intensity, permit=Permit())
-    return _run(args, url, config, choice, terms)
+    if device is None:
+        return _run_in_daemon(args, owner, config, choice)
+    terms = Terms(args.speed, device.device_id, cap, as_real=config.as_real)
+    return _run(args, device.url, config, choice, terms)
+
+
+def _run_in_daemon(
+    args: Namespace, owner: "Owner | None", config: "Config", choice: "Choice"
+) -> int:
+    from massager.cli.follow import drives_feet, start_in_daemon
+    from massager.cli.screening import ask_before_start, is_interactive
+
+    assert owner is not None
+    if is_interactive() and not (args.json or args.quiet):
+        ask_before_start(config.path, lambda: drives_feet(owner))
+    return start_in_daemon(args, choice, owner)
 
 
 def _run(
@@ -74,11 +98,13 @@ def _run(
     import asyncio
     from contextlib import ExitStack
 
+    from massager.admission import Admission
     from massager.api_server import ApiServer
     from massager.cli.foreground import Foreground
     from massager.cli.keys import Keys
     from massager.cli.progress import KEYS, NO_KEYS
     from massager.cli.reporters import can_draw, reporter_for
+    from massager.cli.screening import ask_before_start, is_interactive
     from massager.controller import Controller
     from massager.history.file import place_of
     from massager.history.writer import History
@@ -90,6 +116,8 @@ def _run(
     transport = open_transport(url, config.settings(args.speed))
     if not isinstance(url, SimUrl):
         claim_device(own_directory(os.environ), transport.url, os.getpid())
+    if is_interactive() and not (args.json or args.quiet):
+        ask_before_start(config.path, lambda: _is_real(url, config, terms))
 
     async def session(stack: ExitStack) -> "ExitCode":
         drawn = can_draw(sys.stdout) and not (args.json or args.quiet)
@@ -109,7 +137,9 @@ def _run(
         counts = terms.as_real or not isinstance(url, SimUrl)
         new = _row(choice, terms, transport.url, counts=counts)
         recording = Recording(history, new, as_real=terms.as_real)
-        foreground = Foreground(Controller(transport, terms), reporter, keys, recording)
+        admission = Admission.of(config.path, config.quiet)
+        controller = Controller(transport, terms)
+        foreground = Foreground(controller, reporter, keys, recording, admission)
         server = ApiServer(foreground, transport.url, terms.speed, os.environ)
         try:
             return await foreground.run(choice, server)
@@ -118,6 +148,21 @@ def _run(
 
     with ExitStack() as stack, asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(session(stack))
+
+
+def _is_real(url: "DeviceUrl", config: "Config", terms: "Terms") -> bool:
+    """Whether these are real feet. Raises NoDevice where nothing tells."""
+    import asyncio
+
+    from massager.probe import probe
+    from massager.transports import open_transport
+    from massager.transports.url import SimUrl
+
+    if terms.as_real or isinstance(url, SimUrl):
+        return terms.as_real
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        answer = runner.run(probe(open_transport(url, config.settings(terms.speed))))
+    return not answer.identity.is_simulated
 
 
 def _row(choice: "Choice", terms: "Terms", url: str, *, counts: bool) -> "NewSession":

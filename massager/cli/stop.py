@@ -19,7 +19,7 @@ CONFIRM_S: Final = 3.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """`[--now] [--device URL]`."""
+    """`[--now] [--device URL] [--because WORD]`."""
     parser.add_argument(
         "--now",
         action="store_true",
@@ -32,10 +32,26 @@ def add_arguments(parser: ArgumentParser) -> None:
         "configured device, where no session runs)",
     )
 
+    parser.add_argument(
+        "--because",
+        metavar="WORD",
+        help="what you felt (pain, tingling, shock, cramp …): noted after the stop, with advice",
+    )
+
 
 def run(args: Namespace) -> int:
     """0 once every motor is known to be off, 5 where one is not, 4 where no device was reached."""
     mend_streams()
+    try:
+        return _stop(args)
+    finally:
+        if args.because:
+            from massager.cli.because import note_because
+
+            note_because(args.because)
+
+
+def _stop(args: Namespace) -> int:
     conversation = Conversation(owners(os.environ), {"request": "stop", "now": args.now})
     driven = {same_device(owner.device or "") for owner in conversation.owners}
     code = _Stops(conversation, args.now).run() if driven else None

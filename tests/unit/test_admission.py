@@ -112,7 +112,7 @@ def test_quiet_hours_are_a_cap_for_every_session_that_could_reach_into_them(
     moment = TEN_TO_ELEVEN.replace(hour=at[0], minute=at[1])
     permit = may(tmp_path, QUIET, now=moment)
     assert permit.max_intensity == cap
-    assert ("quiet hours from 22:30 to 07:00" in permit.cap_reason) is (cap == 3)
+    assert ("quiet hours from 22:30 to 07:00, 3 at most" in permit.cap_reason) is (cap == 3)
 
 
 def test_the_lowest_cap_counts(tmp_path: Path) -> None:

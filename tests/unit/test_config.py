@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from massager.config import Config, config_path, describe, load
+from massager.config_keys import VARIABLES
 from massager.errors import ConfigError, MassagerError, UsageError
+from massager.quiet_hours import QuietHours
 from massager.transports import Settings
 
 Write = Callable[[str | bytes], Path]
@@ -110,6 +112,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "MASSAGER_PROGRAM": "deep",
         "MASSAGER_MAX_INTENSITY": "6",
         "MASSAGER_HISTORY_DAYS": "30",
+        "MASSAGER_AS_REAL": "true",
         "MASSAGER_MQTT_USER": "anna",
         "MASSAGER_MQTT_PASSWORD": "hunter2",
         "MASSAGER_MQTT_CA_FILE": "ca.pem",
@@ -120,7 +123,56 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     assert (config.shape, config.program, config.max_intensity) == ("hold", "deep", 6)
     assert config.history_days == 30
     assert config.settings() == Settings("anna", "hunter2", Path("ca.pem"), 1)
-    assert set(map(str, (item.origin.kind for item in describe(config)))) == {"environment"}
+    assert config.as_real is True
+    kinds = {item.origin.kind for item in describe(config) if item.key in VARIABLES}
+    assert kinds == {"environment"}
+
+
+# --- quiet hours, and simulated devices that count ------------------------------------------------
+
+QUIET = '[[quiet]]\nfrom = "22:30"\nto = "07:00"\nmax_intensity = 3\n'
+
+
+def test_quiet_hours_are_read_each_with_its_cap(write: Write) -> None:
+    path = write(f'{QUIET}\n[[quiet]]\nfrom = "13:00"\nto = "14:30"\nmax_intensity = 5\n')
+    config = load({}, {}, path)
+    assert config.quiet == (QuietHours(1350, 420, 3), QuietHours(780, 870, 5))
+    [shown] = [item for item in describe(config) if item.key == "quiet"]
+    assert shown.value == (
+        "quiet hours from 22:30 to 07:00, 3 at most; quiet hours from 13:00 to 14:30, 5 at most"
+    )
+    assert str(shown.origin) == f"file {path}, line 1"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('"22:30"', '"24:00"'), "line 5: from is a time of day such as \"22:30\", not '24:00'"),
+        (('"22:30"', '"2230"'), "line 5: from is a time of day"),
+        (('"22:30"', "22:30:00"), "line 5: from is a time of day"),
+        (('"07:00"', "7"), "line 5: to is a time of day"),
+        (("= 3", "= 0"), "line 5: max_intensity is a whole number from 1 to 10, not 0"),
+        (("max_intensity = 3", ""), "line 5: max_intensity is missing"),
+        (("max_intensity", "intensity"), "intensity is no setting of quiet hours; the nearest is"),
+        (("[[quiet]]", "[quiet]"), "quiet is a row of tables; write [[quiet]] above each"),
+    ],
+)
+def test_a_mistake_in_the_quiet_hours_is_named_with_its_line(
+    change: tuple[str, str], words: str, write: Write
+) -> None:
+    path = write("intensity = 3\n\n\n\n" + QUIET.replace(*change))
+    with pytest.raises(ConfigError) as error:
+        load({}, {}, path)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["yes", "1", "True", "on"])
+def test_as_real_is_true_or_false(text: str, write: Write) -> None:
+    assert load({}, {}, write("as_real = true\n")).as_real is True
+    assert load({}, {"MASSAGER_AS_REAL": "false"}, write("as_real = true\n")).as_real is False
+    assert load({"as_real": True}, {}, write("as_real = false\n")).as_real is True
+    with pytest.raises(ConfigError, match="MASSAGER_AS_REAL is true or false"):
+        load({}, {"MASSAGER_AS_REAL": text}, write(""))
 
 
 def test_a_device_id_belongs_to_the_device_beside_it(write: Write) -> None:

@@ -1,0 +1,227 @@
+"""`massager screening`: the questions before the first massage, once and again after 180 days.
+
+`ask_before_start` asks them where a person starts a real device in a terminal.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from massager.errors import ConfigError, ExitCode, HistoryUnusable, Refused
+
+if TYPE_CHECKING:
+    from massager.screening.profile import Profile, Used
+
+_NO_TERMINAL: Final = (
+    "the questions are asked in a terminal, one after the other, so that a person reads them; "
+    "run there: massager screening"
+)
+_LEFT: Final = "You left before the end: nothing was stored."
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """`[--show | --redo | --sore | --well] [--json]`."""
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--show", action="store_true", help="show the answers; ask nothing")
+    what.add_argument("--redo", action="store_true", help="answer again")
+    what.add_argument(
+        "--sore", action="store_true", help="the feet are bruised or sore: 2 steps less from now on"
+    )
+    what.add_argument("--well", action="store_true", help="the feet are well again")
+    parser.add_argument("--json", action="store_true", help="show as JSON; ask nothing")
+
+
+def run(args: Namespace) -> int:
+    """0 where a real device may be started by these answers, 3 where not.
+
+    ConfigError for a profile that cannot be read or written; Refused where there is no terminal to
+    ask in, and for --sore and --well where nobody has answered yet.
+    """
+    from massager.config import config_path
+    from massager.screening.profile import what_is_missing
+    from massager.screening.profile_file import profile_path, read_profile
+    from massager.screening.questions import questions
+
+    path = profile_path(config_path(os.environ))
+    if args.redo:
+        return _asked(path, _readable(path))
+    profile = read_profile(path)
+    if args.sore or args.well:
+        return _feet(path, profile, is_sore=args.sore)
+    missing = what_is_missing(profile, questions(), _today())
+    if missing is None or args.show or args.json:
+        return _shown(path, profile, as_json=args.json)
+    if profile is not None:
+        _say(f"{missing[0].upper()}{missing[1:]}.")
+    return _asked(path, profile)
+
+
+def ask_before_start(config_path: Path, is_real: Callable[[], bool]) -> None:
+    """Ask what is due, if anything is, before a person starts a real device in a terminal.
+
+    `is_real` looks at the device; it is asked only where there is something to ask. Raises Refused
+    where the person leaves, or where the answers speak against it.
+    """
+    from massager.screening.interview import yes_or_no
+    from massager.screening.profile import next_day_answered, next_day_question, what_is_missing
+    from massager.screening.profile_file import profile_path, write_profile
+    from massager.screening.questions import questions
+
+    path = profile_path(config_path)
+    profile = _readable(path)
+    if what_is_missing(profile, questions(), _today()) is not None:
+        if is_real() and _asked(path, profile) != ExitCode.OK:
+            raise Refused("nothing was started, because of the screening (massager screening)")
+        return
+    assert profile is not None
+    used = _newest_use(config_path)
+    question = next_day_question(profile, used, _today())
+    if question is None or not is_real():
+        return
+    answer = yes_or_no(question, _ask, _say)
+    if answer is None:
+        raise Refused("the question was left open, and nothing was started")
+    profile = next_day_answered(profile, used, _today(), answer)
+    write_profile(path, profile)
+    if profile.sore is not None:
+        _say(f"Then {profile.cap} is the highest intensity until they are well again.")
+
+
+def is_interactive() -> bool:
+    """Whether a person sits at a terminal here."""
+    try:
+        return sys.stdin.isatty() and sys.stdout.isatty()
+    except (ValueError, AttributeError):
+        return False
+
+
+def _asked(path: Path, before: "Profile | None") -> int:
+    """Ask all the questions, keep the answers and tell what follows from them."""
+    from massager.screening.interview import interview
+    from massager.screening.profile import what_blocks
+    from massager.screening.profile_file import write_profile
+    from massager.screening.questions import questions
+
+    if not is_interactive():
+        raise Refused(_NO_TERMINAL)
+    profile = interview(questions(), before, _today(), _ask, _say)
+    if profile is None:
+        _say(_LEFT)
+        return ExitCode.REFUSED
+    write_profile(path, profile)
+    _say(f"Stored in {path}, for you alone.")
+    why = what_blocks(profile, questions())
+    if why is None:
+        _say(f"Nothing speaks against a session. The answers count until {profile.valid_until}.")
+        return ExitCode.OK
+    _say(f"No session will start on a real device: {why}.")
+    return ExitCode.REFUSED
+
+
+def _feet(path: Path, profile: "Profile | None", *, is_sore: bool) -> int:
+    from massager.screening.profile_file import write_profile
+
+    if profile is None:
+        raise Refused("nobody has answered the questions yet: massager screening")
+    profile = replace(profile, sore=_today() if is_sore else None)
+    write_profile(path, profile)
+    _say(f"Noted. The highest intensity is {profile.cap} now.")
+    return ExitCode.OK
+
+
+def _shown(path: Path, profile: "Profile | None", *, as_json: bool) -> int:
+    from massager.screening.profile import why_not
+    from massager.screening.questions import questions
+
+    why = why_not(profile, questions(), _today())
+    if as_json:
+        import json
+
+        _say(json.dumps(_as_json(path, profile, why)))
+    elif profile is None:
+        _say("Nobody has answered the questions yet. Answer them: massager screening")
+    else:
+        _say(f"Answered on {profile.answered}; the answers count until {profile.valid_until}.")
+        _say(f"The highest intensity is {profile.cap}: {profile.cap_reason}.")
+        for question in questions():
+            answer = profile.answers.get(question.id)
+            if answer is None or answer.applies:
+                _say(f"  {question.what}: {_word(answer)}")
+        if why is None:
+            _say("Nothing speaks against a session. To answer again: massager screening --redo")
+        else:
+            _say(f"No session will start on a real device: {why}.")
+    return ExitCode.OK if why is None else ExitCode.REFUSED
+
+
+def _as_json(path: Path, profile: "Profile | None", why: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"path": str(path), "permitted": why is None, "reason": why}
+    if profile is not None:
+        found |= {
+            "answered": str(profile.answered),
+            "valid_until": str(profile.valid_until),
+            "max_intensity": profile.max_intensity,
+            "cap": profile.cap,
+            "sore": None if profile.sore is None else str(profile.sore),
+            "answers": {name: _word(answer) for name, answer in profile.answers.items()},
+        }
+    return found
+
+
+def _word(answer: Any) -> str:
+    if answer is None:
+        return "not answered"
+    if answer.applies:
+        return "yes" if answer.cleared is None else f"cleared {answer.cleared}"
+    return "no"
+
+
+def _readable(path: Path) -> "Profile | None":
+    """The profile, or None where the questions have to be asked anew for want of one."""
+    from massager.screening.profile_file import read_profile
+
+    try:
+        return read_profile(path)
+    except ConfigError:
+        return None
+
+
+def _newest_use(config_path: Path) -> "Used | None":
+    """The newest session of a real device that moved the motor and has ended."""
+    from massager.history.file import place_of
+    from massager.history.stamps import local_time
+    from massager.history.store import Store
+    from massager.screening.profile import Used
+
+    try:
+        with Store.read(place_of(os.environ, config_path)) as store:
+            rows = store.sessions(limit=50)
+    except HistoryUnusable:
+        return None
+    for row in rows:
+        if row.counts and row.motor_on_ms > 0 and row.ended is not None:
+            return Used(row.id, local_time(row.ended).date())
+    return None
+
+
+def _today() -> date:
+    return date.today()  # noqa: DTZ011 (the person's own day)
+
+
+def _ask(prompt: str) -> str | None:
+    sys.stdout.write(prompt)
+    sys.stdout.flush()
+    typed = sys.stdin.readline()
+    if not typed:
+        sys.stdout.write("\n")
+        return None
+    return typed
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
