@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types check firmware firmware-size esphome bench fuzz soak lock clean
+.PHONY: help setup demo test lint types check firmware firmware-size esphome bench fuzz mutants soak lock clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -53,8 +53,12 @@ fuzz: $(STAMP) ## codec fuzzing, FRAMES=50000000 by default; then the C core, FU
 	@$(BIN)/python -m tests.campaigns.fuzz_codec --frames $(or $(FRAMES),50000000)
 	@$(MAKE) --no-print-directory -C firmware fuzz FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600)
 
-soak: $(STAMP) ## the long forms: random sessions, the safety machine, kills of real processes
+mutants: $(STAMP) ## break each limit of the C core, one at a time: a test must fail each time
+	@$(BIN)/python -m tests.campaigns.firmware_mutants
+
+soak: $(STAMP) ## the long forms: random sessions, random scripts, the safety machine, kills of processes
 	@$(BIN)/python -m tests.campaigns.random_sessions --seeds $(or $(SEEDS),20000)
+	@$(BIN)/python -m tests.campaigns.differential --scripts $(or $(SCRIPTS),2000)
 	@SOAK=100 KILLS=500 $(BIN)/python -m pytest --timeout 0 tests/property tests/e2e/test_killed_controller.py
 
 lock: ## write requirements-dev.txt anew from pyproject.toml

@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent.parent
 KILLED_MIN: Final = 0.95
 _LIST: Final = Path(__file__).with_suffix(".toml")
 _TIMEOUT_S: Final = 300
-_TESTS: Final = ("tests/conformance", "tests/firmware")
+TESTS: Final = ("tests/conformance", "tests/firmware")
 _CHOICE: Final = "core and not esp"  # ESPHome would be fetched into each copy
 
 
@@ -73,11 +73,12 @@ def tried(mutant: Mutant) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         firmware = Path(folder) / "firmware"
         shutil.copytree(ROOT / "firmware", firmware, ignore=shutil.ignore_patterns("build"))
-        mutate(mutant, firmware)
+        path = firmware / "core" / mutant.file
+        path.write_text(mutated(mutant, path.read_text(encoding="utf-8")), encoding="utf-8")
         environment = os.environ | {"MASSAGER_FIRMWARE": str(firmware)}
         command = [
             *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
-            *("--no-header", "--tb=no", "-k", _CHOICE, *_TESTS),
+            *("--no-header", "--tb=no", "-k", _CHOICE, *TESTS),
         ]
         done = subprocess.run(
             command,
@@ -96,13 +97,11 @@ def tried(mutant: Mutant) -> Verdict:
     return Verdict(mutant, failed[0].split()[1])
 
 
-def mutate(mutant: Mutant, firmware: Path) -> None:
-    """Change the copy. Raises ValueError where the text is not there exactly once."""
-    path = firmware / "core" / mutant.file
-    source = path.read_text(encoding="utf-8")
-    if source.count(mutant.text) != 1:
-        raise ValueError(f"{mutant.name}: {source.count(mutant.text)} times in {mutant.file}")
-    path.write_text(source.replace(mutant.text, mutant.instead), encoding="utf-8")
+def mutated(mutant: Mutant, source: str) -> str:
+    """The changed text of its file. Raises ValueError where there is not exactly one place."""
+    if (found := source.count(mutant.text)) != 1:
+        raise ValueError(f"{mutant.name}: {found} times in {mutant.file}")
+    return source.replace(mutant.text, mutant.instead)
 
 
 def _conclude(verdicts: Sequence[Verdict], took_s: float) -> int:
