@@ -38,7 +38,7 @@ def test_random_scripts_break_no_rule_and_no_memory() -> None:
 @pytest.mark.needs("cc", "sanitizers")
 def test_the_golden_vectors_break_no_rule_and_no_memory(tmp_path: Path) -> None:
     vectors = [*ACCEPT, *REJECT]
-    script = bytearray([0])
+    script = bytearray([0, 0])
     for vector in vectors:
         wire = bytes.fromhex(vector["wire"])
         what = ON_THE_LINE if vector["bearer"] == "stream" else AS_A_MESSAGE
