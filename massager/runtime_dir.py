@@ -34,6 +34,10 @@ class Owner(NamedTuple):
         _, *between, _ = os.path.basename(self.socket_path).split(".")
         return between[0] if between else None
 
+    def takes_starts(self) -> bool:
+        """Whether it is a device of a daemon."""
+        return self.name is not None
+
     @property
     def device(self) -> str | None:
         """The URL it drives, as it wrote it down."""

@@ -2,12 +2,21 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Final
 
 from massager.errors import ExitCode, Refused
 
+if TYPE_CHECKING:
+    from massager.runtime_dir import Owner
+
+CLEAR_S: Final = 20.0  # a device that has to be found first
+
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """`[--device URL]`."""
+    """`[--device URL] [--name NAME]`."""
+    parser.add_argument(
+        "--name", metavar="NAME", help="which device of the daemon, where it has several"
+    )
     parser.add_argument(
         "--device", metavar="URL", help="the device (default: the configured device)"
     )
@@ -21,11 +30,16 @@ def run(args: Namespace) -> int:
     """
     import asyncio
 
+    from massager.cli.daemon_choice import daemon_for
+    from massager.cli.settings import settle_device
     from massager.cli.target import named, owner_of, target_of
     from massager.dialogue import Dialogue
     from massager.latch import clear_latch, read_latch
     from massager.transports import open_transport
 
+    daemon = daemon_for(args, settle_device(args))
+    if daemon is not None:
+        return _clear_in_daemon(daemon)
     url, settings = target_of(args)
     owner = owner_of(url)
     if owner is not None:
@@ -45,6 +59,23 @@ def run(args: Namespace) -> int:
             _say(f"{name}: cleared; the next session starts at the gentlest level")
 
     asyncio.run(work())
+    return ExitCode.OK
+
+
+def _clear_in_daemon(owner: "Owner") -> int:
+    """The daemon has the device: it looks, and clears."""
+    from massager.api_client import ask
+    from massager.errors import SessionFailed
+
+    devices = ask([owner], {"request": "devices"}, CLEAR_S).get(owner, {}).get("devices", [])
+    for what, todo in next((it["latched"] for it in devices if it["name"] == owner.name), []):
+        _say(f"{owner.name}: latched, so that nothing moves: {what}: {todo}")
+    reply = ask([owner], {"request": "clear"}, CLEAR_S).get(owner)
+    if reply is None:
+        raise SessionFailed(f"the daemon (process {owner.pid}) does not answer")
+    if not reply.get("ok"):
+        raise Refused(str(reply["error"]["message"]))
+    _say(f"{owner.name}: nothing is latched; the next session starts at the gentlest level")
     return ExitCode.OK
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from massager.api_client import Conversation, Reply, ask
@@ -17,13 +17,19 @@ from massager.limits import EXTEND_MAX_MIN, INTENSITY_MAX, INTENSITY_MIN
 from massager.runtime_dir import Owner, owners
 
 ANSWER_S: Final = 1.0
+_DEVICES: Final = {"request": "devices"}
 
+AT_REST: Final = ("idle", "ended")
+NO_DAEMON: Final = "no daemon of yours runs; start one: massager serve"
 NOTHING_RUNS: Final = "no session of yours runs; start one: massager start"
 
 
 def add_pid(parser: ArgumentParser) -> None:
-    """`[--pid PID]`."""
+    """`[--pid PID] [--name NAME]`."""
     parser.add_argument("--pid", metavar="PID", type=_pid, help="which session, where several run")
+    parser.add_argument(
+        "--name", metavar="NAME", help="which device of the daemon, where it has several"
+    )
 
 
 def add_intensity(parser: ArgumentParser) -> None:
@@ -55,6 +61,14 @@ def add_status(parser: ArgumentParser) -> None:
         "--json", action="store_true", help="print JSON; with --watch, an object at each change"
     )
     add_pid(parser)
+
+
+def run_arm(args: Namespace) -> int:
+    """3 where no daemon runs."""
+    reply = _ask_one(args, {"request": "arm"}, where=Owner.takes_starts)
+    until = str(reply.get("armed_until", ""))[11:16]
+    _say(f"Armed: the next start from afar may begin a session, once, until {until}.")
+    return ExitCode.OK
 
 
 def run_pause(args: Namespace) -> int:
@@ -92,11 +106,12 @@ def run_status(args: Namespace) -> int:
     if args.watch:
         from massager.cli.status_watch import watch
 
-        owner = _only(asked)
+        owner = _only(_in_session(asked))
         if owner is None:
             raise Refused(NOTHING_RUNS)
         return watch(Conversation([owner], {"request": "status", "watch": True}), args.json)
-    answers = ask(asked, {"request": "status"}, ANSWER_S)
+    answers = ask([each for each in asked if each.name is None], {"request": "status"}, ANSWER_S)
+    answers |= ask([each for each in asked if each.name is not None], _DEVICES, ANSWER_S)
     hung = [owner for owner in owners(os.environ) if owner in asked and owner not in answers]
     found = {owner: reply for owner, reply in answers.items() if reply.get("ok")}
     refusals = {owner: reason_of(answers[owner]) for owner in sorted(answers) if owner not in found}
@@ -133,11 +148,21 @@ def reason_of(reply: Reply) -> str:
 # --- whom to ask --------------------------------------------------------------------------------
 
 
-def _ask_one(args: Namespace, request: Mapping[str, object]) -> Reply:
-    """The answer of the only session. Raises Refused, with the reason, and SessionFailed."""
-    owner = _only(_chosen(args))
+def _ask_one(
+    args: Namespace,
+    request: Mapping[str, object],
+    where: Callable[[Owner], bool] | None = None,
+) -> Reply:
+    """The answer of the only session, or of the only device `where` it holds.
+
+    Raises Refused, with the reason, and SessionFailed.
+    """
+    if where is None:
+        owner = _only(_in_session(_chosen(args)))
+    else:
+        owner = _only([each for each in _chosen(args) if where(each)])
     if owner is None:
-        raise Refused(NOTHING_RUNS)
+        raise Refused(NOTHING_RUNS if where is None else NO_DAEMON)
     conversation = Conversation([owner], request)
     if not conversation.owners:
         raise Refused(NOTHING_RUNS)
@@ -153,7 +178,22 @@ def _ask_one(args: Namespace, request: Mapping[str, object]) -> Reply:
 
 
 def _chosen(args: Namespace) -> list[Owner]:
-    return [owner for owner in owners(os.environ) if args.pid in (None, owner.pid)]
+    return [
+        owner
+        for owner in owners(os.environ)
+        if args.pid in (None, owner.pid) and args.name in (None, owner.name)
+    ]
+
+
+def _in_session(asked: list[Owner]) -> list[Owner]:
+    """Without the devices of a daemon that rest; whoever does not tell may be in a session."""
+    resting = [owner for owner in asked if owner.name is not None]
+    answers = ask(resting, {"request": "status"}, ANSWER_S) if resting else {}
+    return [
+        owner
+        for owner in asked
+        if (answers.get(owner, {}).get("session") or {}).get("phase") not in AT_REST
+    ]
 
 
 def _only(asked: list[Owner]) -> Owner | None:
@@ -163,8 +203,9 @@ def _only(asked: list[Owner]) -> Owner | None:
         conversation.close()
         asked = conversation.owners
     if len(asked) > 1:
-        names = ", ".join(f"{owner.pid} ({owner.device})" for owner in asked)
-        raise UsageError(f"several sessions run; say which with --pid: {names}")
+        names = ", ".join(f"{owner.name or owner.pid} ({owner.device})" for owner in asked)
+        flags = sorted({"--pid" if owner.name is None else "--name" for owner in asked})
+        raise UsageError(f"several sessions run; say which with {' or '.join(flags)}: {names}")
     return asked[0] if asked else None
 
 
@@ -181,9 +222,13 @@ def _silence(owner: Owner) -> str:
 
 def _in_words(owner: Owner, reply: Reply) -> str:
     session = reply["session"]
+    if owner.name is not None and session["phase"] in AT_REST:
+        return _at_rest(owner, reply)
     simulated = " (simulated)" if session["simulated"] else ""
     device = f"{session['device'] or owner.device}{simulated}"
     what = f"{session['phase'].capitalize().replace('-', ' ')} on {device}"
+    if owner.name is not None:
+        what = f"{owner.name}: {what}"
     if session["reason"]:
         what += f" ({session['reason']})"
     if session["program"]:
@@ -202,9 +247,40 @@ def _in_words(owner: Owner, reply: Reply) -> str:
     )
 
 
+def _at_rest(owner: Owner, reply: Reply) -> str:
+    """A device of a daemon between two sessions."""
+    device = _kept(owner, reply)
+    if device is None:
+        return f"{owner.name}: at rest. Process {owner.pid}."
+    found = device["connection"]
+    if device["device"] is not None:
+        found += f" ({device['device']}{', simulated' if device['simulated'] else ''})"
+    reason = f": {device['reason']}" if device["reason"] else ""
+    lines = [f"{owner.name}: at rest, {found}{reason}. Process {owner.pid}."]
+    session = reply["session"]
+    if session["phase"] == "ended":
+        lines.append(f"  The last session ended: {session['reason']}.")
+    lines += [
+        f"  Latched: {what}: {todo}; then: massager clear" for what, todo in device["latched"]
+    ]
+    return "\n".join(lines)
+
+
+def _kept(owner: Owner, reply: Reply) -> dict[str, Any] | None:
+    """What a daemon tells of this one of its devices."""
+    devices: list[dict[str, Any]] = reply.get("devices", [])
+    return next((device for device in devices if device["name"] == owner.name), None)
+
+
 def _json_of(owner: Owner, reply: Reply) -> dict[str, Any]:
+    device = _kept(owner, reply)
+    kept = {}
+    if device is not None:
+        kept = {key: device[key] for key in ("name", "connection", "latched")}
+        kept["connection_reason"] = device["reason"]
     return {
         "pid": owner.pid,
+        **kept,
         "url": reply["owner"]["device"],
         "speed": reply["owner"]["speed"],
         "since": reply["owner"]["since"],

@@ -70,7 +70,12 @@ def run(args: Namespace) -> int:
 
     async def work() -> int:
         history = History(place_of(os.environ, config.path), config.history_days)
-        office = HistoryOffice(history, Admission.of(config.path), speed=args.speed)
+        office = HistoryOffice(
+            history,
+            Admission.of(config.path, config.quiet),
+            speed=args.speed,
+            as_real=config.as_real,
+        )
         await office.refresh()
         keepers = [_keeper(device, config, office, directory) for device in config.devices]
         try:

@@ -32,13 +32,13 @@ def owner_of(url: "DeviceUrl") -> "Owner | None":
     from massager.errors import UsageError
     from massager.transports import parse_url
 
-    wanted = _place_of(url)
+    wanted = place_of(url)
     for owner in living_owners(os.environ):
         try:
             device = parse_url(owner.device or "")
         except UsageError:  # it wrote nothing yet
             continue
-        if wanted is not None and _place_of(device) == wanted:
+        if wanted is not None and place_of(device) == wanted:
             return owner
     return None
 
@@ -49,7 +49,7 @@ def named(owner: "Owner") -> str:
     return f"process {owner.pid}{command}"
 
 
-def _place_of(url: "DeviceUrl") -> tuple[str, ...] | None:
+def place_of(url: "DeviceUrl") -> tuple[str, ...] | None:
     """One name for one device; None for a device that nobody else can reach."""
     from massager.transports.url import MqttUrl, SerialUrl, SimUrl, TcpUrl
 
