@@ -147,13 +147,13 @@ def _firmware_port(arguments: argparse.Namespace) -> "Port":
         return FirmwarePort(seed=arguments.seed, eeprom=eeprom)
     try:
         eeprom = path.read_bytes() if path.exists() else b"\xff" * EEPROM_BYTES
+        if len(eeprom) != EEPROM_BYTES:
+            raise CannotStart(f"{path} is no EEPROM of {EEPROM_BYTES} bytes; name another file")
         path.write_bytes(eeprom)
     except OSError as error:
         raise CannotStart(
             f"the EEPROM {path} cannot be kept: {error.strerror}; name another file"
         ) from error
-    if len(eeprom) != EEPROM_BYTES:
-        raise CannotStart(f"{path} is no EEPROM of {EEPROM_BYTES} bytes; name another file")
     return FirmwarePort(
         seed=arguments.seed, eeprom=eeprom, remember=lambda data: _remember(path, data)
     )
