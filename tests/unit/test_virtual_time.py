@@ -95,3 +95,24 @@ def test_what_was_sent_and_never_arrives_is_an_error(monkeypatch: pytest.MonkeyP
         asyncio.Runner(loop_factory=VirtualLoop) as runner,
     ):
         runner.run(lose_something())
+
+
+async def test_something_else_that_lives_in_this_time_is_asked_how_far_it_goes() -> None:
+    loop = virtual_loop()
+    asked: list[int] = []
+    heard: list[float] = []
+
+    def passing(until_ns: int) -> int:
+        """Says something every 300 ms."""
+        asked.append(until_ns)
+        next_ns = loop.now_ns // 300_000_000 * 300_000_000 + 300_000_000
+        if next_ns > until_ns:
+            return until_ns
+        loop.call_soon(lambda: heard.append(loop.time()))
+        return next_ns
+
+    loop.passing = passing
+    await asyncio.sleep(1)
+    assert loop.time() == 1
+    assert heard == [0.3, 0.6, 0.9]
+    assert asked == [1_000_000_000] * 4
