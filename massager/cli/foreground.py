@@ -6,7 +6,6 @@ It decides nothing about the motor. Whatever goes wrong here ends in a soft stop
 import asyncio
 import logging
 import signal
-from contextlib import suppress
 from typing import Final
 
 from massager.admission import Admission
@@ -179,8 +178,10 @@ class Foreground:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
         patience_s = _LEAVING_S if self._leave.is_set() else END_PATIENCE_S
-        with suppress(HistoryUnusable):  # its news tell
+        try:
             await self._recording.end(self._last_word(), patience_s)
+        except HistoryUnusable as error:
+            self._reporter.warn(f"How the session ended is not in the history yet: {error}.")
         self._tell_of_the_history()
 
     def _finish(self) -> ExitCode:

@@ -70,6 +70,10 @@ def _check(args: Namespace) -> None:
             raise UsageError(f"--{flag} belongs to: massager history {' or '.join(actions)}")
     if args.json and args.csv:
         raise UsageError("--json or --csv, not both")
+    if action == "show":
+        _number(args.what)
+    if action == "export" and Path(args.what).suffix not in (".json", ".csv"):
+        raise UsageError(f"export to a file that ends in .json or .csv, not {args.what[-40:]!r}")
 
 
 # --- list ---------------------------------------------------------------------------------------
@@ -217,8 +221,6 @@ def _export(place: "Place", path: Path) -> None:
     from massager.history import stamps
     from massager.history.store import Store, is_alive
 
-    if path.suffix not in (".json", ".csv"):
-        raise UsageError(f"export to a file that ends in .json or .csv, not {str(path)[-40:]!r}")
     now = stamps.now()
 
     def dicts(store: Store) -> Iterator[dict[str, Any]]:

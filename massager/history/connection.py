@@ -13,6 +13,7 @@ from massager.errors import HistoryUnusable
 from massager.history.schema import VERSION, is_somebody_elses, migrate, version_of
 
 BUSY_S: Final = 2.0  # another process commits within milliseconds
+_LOG_PAGES: Final = 100  # of 4 kB: a disk that is nearly full has no room for a long log
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -58,6 +59,7 @@ def connect(path: Path, mode: str = "?mode=rw") -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     except BaseException:
         connection.close()
         raise

@@ -70,7 +70,7 @@ def unprivileged(*words: str) -> Done:
 class Running:
     """A `massager` that runs until the `with` block ends, and what it has written so far."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(self, folder: Path, *words: str, extra: Mapping[str, str] | None = None) -> None:
         self._out, self._err = folder / "running.out", folder / "running.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
@@ -78,7 +78,7 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=environment_in(folder),
+                env=environment_in(folder, **(extra or {})),
             )
 
     def __enter__(self) -> Self:

@@ -30,6 +30,8 @@ SLOW = {
     "massager.transports",
     "massager.config",
     "massager.api",
+    "massager.history.store",
+    "sqlite3",
 }
 _TELL = """
 import sys
