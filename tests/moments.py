@@ -58,3 +58,28 @@ class Computer:
         self._booted_ms = self.true_ms
         self._wall_error_ms = rtc_error_ms
         self._synchronised = False
+
+
+class Feet:
+    """Judge a person's feet in true time: (a session's first moment, its last, its motor-on)."""
+
+    def __init__(self) -> None:
+        self.sessions: list[tuple[int, int, int]] = []
+
+    def check(self) -> None:
+        """Never more than 13 min between rests of 10 min, never more than 39 min in 24 h."""
+        # Where in a session the pauses lay is left open: a window of 24 h that cuts a session gets
+        # as much of it as can be on its side.
+        for since in (edge for begin, end, _ in self.sessions for edge in (begin, end - DAY)):
+            used = sum(
+                min(on, min(end, since + DAY) - max(begin, since))
+                for begin, end, on in self.sessions
+                if end > since and begin < since + DAY
+            )
+            assert used <= 2_340_000, self.sessions
+        sitting = 0
+        before = None
+        for begin, end, on in self.sessions:
+            sitting = sitting + on if before is not None and begin - before < 600_000 else on
+            assert sitting <= 780_000, self.sessions
+            before = end

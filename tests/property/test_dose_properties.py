@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from massager.dose import Use, assess
-from tests.moments import DAY, HOUR, MINUTE, At, Computer
+from tests.moments import DAY, HOUR, MINUTE, At, Computer, Feet
 
 SITTING_MS = 780_000
 REST_MS = 600_000
@@ -27,37 +27,13 @@ clock_errors = st.one_of(
 as_much_as_it_gets = st.sampled_from((SITTING_MS, 6 * MINUTE))
 
 
-class Judge:
-    """A person's feet in true time: (the first moment of a session, its last, its motor-on)."""
-
-    def __init__(self) -> None:
-        self.sessions: list[tuple[int, int, int]] = []
-
-    def check(self) -> None:
-        # Where in a session the pauses lay is left open: a window of 24 h that cuts a session gets
-        # as much of it as can be on its side.
-        for since in (edge for begin, end, _ in self.sessions for edge in (begin, end - DAY)):
-            used = sum(
-                min(on, min(end, since + DAY) - max(begin, since))
-                for begin, end, on in self.sessions
-                if end > since and begin < since + DAY
-            )
-            assert used <= DAY_MAX_MS, self.sessions
-        sitting = 0
-        before = None
-        for begin, end, on in self.sessions:
-            sitting = sitting + on if before is not None and begin - before < REST_MS else on
-            assert sitting <= SITTING_MS, self.sessions
-            before = end
-
-
 class Person:
     """Takes as much as is allowed, on a computer whose clocks go wrong."""
 
     def __init__(self, computer: Computer) -> None:
         self.computer = computer
         self.uses: list[Use] = []
-        self.judge = Judge()
+        self.judge = Feet()
 
     def session(
         self, wanted_ms: int, paused_ms: int, killed: bool, step_ms: int | None = None
