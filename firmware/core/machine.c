@@ -137,7 +137,6 @@ void massager_boot(struct massager *device, const struct massager_config *config
     device->now.boot_id = boot_id;
     device->now.reset_cause = reset_cause;
     device->now.feet_on = 1u;
-    device->off_ms = config->spin_down_ms;
     gate_boot(device);
     note(device, MASSAGER_NOTE_BOOT);
     add_event(device, MASSAGER_EVENT_CODE_BOOT);

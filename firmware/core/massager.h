@@ -134,7 +134,8 @@ struct massager {
     uint16_t last_latch; /* the id that was given last */
     uint16_t feet_off_ms; /* how long the feet have been off in this session */
     uint16_t blocked_ms; /* how long the driven motor has stood still */
-    uint16_t off_ms;     /* how long the motor has been off, up to spin_down_ms */
+    uint16_t off_ms;     /* how long the motor has been off, up to spin_down_ms; 0 at boot, since a
+                            motor may still run out from before the reset */
     uint16_t stuck_ms;   /* how long it has moved though it should stand */
     uint16_t sense_age_ms;
     struct massager_readings readings;

@@ -388,6 +388,13 @@ def test_a_motor_that_only_runs_out_is_not_stuck_on(device: Rig) -> None:
     assert device.status().faults == Fault.EMERGENCY_STOP
 
 
+def test_a_motor_that_runs_out_over_a_reset_is_not_stuck_on(device: Rig) -> None:
+    device.run_at(990)
+    device.backend.reboot()
+    device.advance(5000)
+    assert device.status().faults == 0
+
+
 @pytest.mark.parametrize(
     ("broken", "fault"),
     [
