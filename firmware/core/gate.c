@@ -123,6 +123,10 @@ static bool keeps_the_rules(const struct massager *device, const struct massager
     if (now->token == 0u || now->output > now->ceiling) {
         return false;
     }
+    if (now->is_leased == 0u || now->lease_left_ms == 0u ||
+        now->lease_left_ms > MASSAGER_LEASE_MAX_MS) {
+        return false; /* a lease that is lost or has no end is one that never stops (7.2) */
+    }
     if (before->output == 0u) {
         return now->output == gentlest;
     }

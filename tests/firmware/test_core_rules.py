@@ -66,6 +66,9 @@ def running(capabilities: Capability | None = None) -> Opened:
     "damage",
     [
         pytest.param({"token": 0}, id="without a session"),
+        pytest.param({"is_leased": 0}, id="without a lease"),
+        pytest.param({"lease_left_ms": 0}, id="with a lease that is over"),
+        pytest.param({"lease_left_ms": 5_001}, id="with a lease that nobody may ask for"),
         pytest.param({"output": 700_000, "ceiling": 700_000, "setpoint": 700}, id="above the max"),
         pytest.param({"output": 4_000_000_000, "fall": 500}, id="far above the max, in a fall"),
         pytest.param({"fall": 1}, id="in a fall that hardly falls"),
