@@ -25,6 +25,7 @@ DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "firmware_protocol" / "SPEC.md",
+    *(ROOT / "firmware" / name for name in ("README.md", "boards/esp32/README.md")),
 ]
 SAFETY = ROOT / "docs" / "SAFETY.md"
 OVERVIEW = ROOT / "docs" / "CODE_OVERVIEW.md"
@@ -32,9 +33,13 @@ INVARIANTS = {f"I{number}" for number in range(1, 16)}
 HAZARDS = {f"H{number}" for number in range(1, 19)}
 
 _TEST = re.compile(r"\btests/[\w/.-]+?\.py::\w+")
-_PLACE = re.compile(r"\b(?:massager|firmware_protocol|simulator)/[\w/]+\.py:[A-Za-z_][\w.]*")
+_PLACE = re.compile(
+    r"\b(?:massager|firmware_protocol|simulator)/[\w/]+\.py:[A-Za-z_][\w.]*"
+    r"|\bfirmware/[\w/]+\.c:\w+"
+)
+_C_FUNCTION = re.compile(r"^(?!static inline)[a-z][\w *]*?\b(\w+)\(", re.MULTILINE)
 _PATH = re.compile(
-    r"(?:massager|firmware_protocol|simulator|tests|docs|benchmarks)/[\w./*-]*"
+    r"(?:massager|firmware_protocol|simulator|tests|docs|benchmarks|firmware)/[\w./*-]*"
     r"|[A-Z_]+\.md|Makefile|pyproject\.toml|requirements-dev\.txt|\.ci/run|demo\.py"
 )
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
@@ -80,7 +85,9 @@ def _numbers(text: str) -> set[str]:
 
 @cache
 def _defined(path: Path) -> frozenset[str]:
-    """The names in a file: `function`, `CONSTANT`, `Class`, `Class.method`."""
+    """The names in a file: `function`, `CONSTANT`, `Class`, `Class.method`; of C the functions."""
+    if path.suffix == ".c":
+        return frozenset(_C_FUNCTION.findall(_text(path)))
     names: set[str] = set()
     for node in ast.parse(_text(path)).body:
         names.update(_names_of(node))
@@ -223,7 +230,9 @@ def test_every_command_line_of_the_simulator_is_understood(document: Path) -> No
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
 def test_every_make_target_that_a_document_names_exists(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", _text(ROOT / "Makefile"), re.MULTILINE))
+    makefiles = {ROOT / "Makefile", ROOT / document.relative_to(ROOT).parts[0] / "Makefile"}
+    text = "\n".join(_text(path) for path in makefiles if path.is_file())
+    targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
     named = {words[0] for words in _commands(_text(document), "make") if words[0].islower()}
     assert named <= targets
 
