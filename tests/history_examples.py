@@ -48,7 +48,7 @@ def use(
         store.identified(number, who)
         store.sign(number, Sign(began, 0, 0))
         store.end(number, End(ended, "completed", "", motor_on_ms, 500, confirmed))
-    store.note_counting()
+    store.note_counting(ended)
     return number
 
 
@@ -58,5 +58,5 @@ def left_open(store: Store, began: Stamp, motor_on_ms: int = 60_000) -> int:
     with store.transaction():
         store.identified(number, WHO)
         store.sign(number, Sign(later(began, motor_on_ms), motor_on_ms, 400))
-    store.note_counting()
+    store.note_counting(later(began, motor_on_ms))
     return number

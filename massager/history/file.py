@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -32,10 +32,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The history that counted last, and its newest session that counts."""
+    """The history that counted last, its newest session that counts, and what the day had been
+    before that one: `day_ms` of motor-on time in the 24 hours before `at`."""
 
     history: str
     newest: int
+    day_ms: int = 0
+    at: Stamp | None = None
 
 
 def place_of(environ: Mapping[str, str], config_path: Path) -> Place:
@@ -74,11 +77,24 @@ def read_known(path: Path) -> Known | None:
     try:
         with path.open("rb") as file:
             found = json.loads(file.read(_KNOWN_MAX_BYTES))
-        return Known(str(found["history"]), int(found["newest"]))
+        at = found.get("at")
+        return Known(
+            str(found["history"]),
+            int(found["newest"]),
+            int(found.get("day_ms", 0)),
+            None if at is None else _stamp_of(**at),
+        )
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Known("", 0)
+
+
+def _stamp_of(
+    *, utc_ms: object, offset_min: object, boot: object, boot_ms: object, synchronised: object
+) -> Stamp:
+    numbers = [int(str(number)) for number in (utc_ms, offset_min, boot_ms)]
+    return Stamp(numbers[0], numbers[1], str(boot), numbers[2], synchronised is True)
 
 
 def write_known(path: Path, known: Known) -> None:
@@ -87,7 +103,7 @@ def write_known(path: Path, known: Known) -> None:
     own = path.with_name(f"{path.name}.{os.getpid()}")
     fd = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, json.dumps({"history": known.history, "newest": known.newest}).encode())
+        os.write(fd, json.dumps(asdict(known)).encode())
         os.fsync(fd)
         own.replace(path)
     except BaseException:

@@ -62,7 +62,7 @@ from massager.history.rows import (
     stamp_values,
 )
 from massager.history.schema import ASSUMED, SHOWN, VERSION, version_of
-from massager.limits import DAY_MAX_MS, DAY_MS, SITTING_MAX_MS
+from massager.limits import DAY_MAX_MS, DAY_MS, SITTING_MAX_MS, UNSEEN_END_MS
 
 ALIVE_MS: Final = 10_000  # a session that runs has signed within it, unless its disk hangs
 _ENOUGH_MS: Final = 2 * DAY_MAX_MS  # uses beyond this cannot matter to a day
@@ -100,7 +100,7 @@ class Store:
                     store._recognise(now, moved, above)
                     store._close_left_open(now)
                     store._prune(now, keep_days)
-                store._keep_known()
+                store._keep_known(now)
             except BaseException:
                 store.close()
                 raise
@@ -162,7 +162,9 @@ class Store:
             why = "the history was set back: its newest sessions are missing"
         self.notices.append(f"{why}; as if a sitting had just ended, a rest comes first")
         self._count_from(0 if known is None else known.newest)
-        self._assume_a_sitting(now)
+        if known is not None and known.at is not None and known.day_ms > 0:
+            self._assume_day(known.day_ms, known.at, now)
+        self._assume(SITTING_MAX_MS, now)
 
     def _count_from(self, number: int) -> None:
         """No number is given twice, even where the sessions that had them are gone."""
@@ -172,18 +174,34 @@ class Store:
                 "INSERT INTO sqlite_sequence VALUES ('sessions', ?)", (number,)
             )
 
-    def _assume_a_sitting(self, now: Stamp) -> None:
-        new = NewSession("", "", 0, 0, 0, "", counts=True)
-        number = self._insert(new, now, hidden=ASSUMED)
-        self.end(number, End(now, UNKNOWN_END, "", SITTING_MAX_MS, 0, True))
+    def _assume_day(self, day_ms: int, at: Stamp, now: Stamp) -> None:
+        """What the lost history had told of its last 24 hours, if they may not be over yet."""
+        if surely_passed_ms(at, now) < DAY_MS:
+            self._assume(min(day_ms, DAY_MAX_MS), at)
 
-    def _keep_known(self) -> None:
-        """Note which history counts, and how far; kept outside it."""
+    def _assume(self, motor_on_ms: int, at: Stamp) -> None:
+        """A use that nobody can look up any more, over at `at`."""
+        new = NewSession("", "", 0, 0, 0, "", counts=True)
+        number = self._insert(new, at, hidden=ASSUMED)
+        self.end(number, End(at, UNKNOWN_END, "", motor_on_ms, 0, True))
+
+    def _keep_known(self, now: Stamp) -> None:
+        """Note which history counts, how far, and what the day has been; kept outside it."""
         newest = self._newest_counting()
         history = self._meta("history") or ""
-        if newest and read_known(self.place.known) != Known(history, newest):
+        known = read_known(self.place.known)
+        if newest and (known is None or (known.history, known.newest) != (history, newest)):
             with suppress(OSError):  # then a loss may go unnoticed; nothing else depends on it
-                write_known(self.place.known, Known(history, newest))
+                write_known(self.place.known, Known(history, newest, self._day_ms(now), now))
+
+    def _day_ms(self, now: Stamp) -> int:
+        """Motor-on time in the last 24 hours but for the newest use: after a loss, an assumed
+        sitting stands for that."""
+        return sum(
+            spent.motor_on_ms + (0 if spent.seen_end else UNSEEN_END_MS)
+            for spent in self.spent()[:-1]
+            if spent.ended is not None and surely_passed_ms(spent.ended, now) < DAY_MS
+        )
 
     # --- a session that runs --------------------------------------------------------------------
 
@@ -253,10 +271,10 @@ class Store:
             ),
         )
 
-    def note_counting(self) -> None:
+    def note_counting(self, now: Stamp) -> None:
         """After a session that counts was identified: a loss of it would be noticed."""
         with explained(self.place.path):
-            self._keep_known()
+            self._keep_known(now)
 
     def set_because(self, number: int, text: str) -> None:
         """What a person gives as the reason of a stop, then or later."""

@@ -251,7 +251,7 @@ class History:
         self.problem = None
         self._kept.clear()
         if any(write.counts for write in writes):
-            store.note_counting()
+            store.note_counting(stamps.now())
         for write in writes:
             self._live.pop(write.ends or 0, None)
             _settle(write, None)

@@ -79,7 +79,7 @@ def use(folder: Path, minutes: int, ended_ms_ago: int = 0) -> None:
             store.identified(number, Identified("foot-1", False, True))
             end = End(ago(ended_ms_ago), "completed", "", minutes * MINUTE, 500, True)
             store.end(number, end)
-        store.note_counting()
+        store.note_counting(ago(ended_ms_ago))
 
 
 def massages(session: Running) -> None:
