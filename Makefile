@@ -59,7 +59,8 @@ mutants: $(STAMP) ## break each limit of the C core, one at a time: a test must 
 soak: $(STAMP) ## the long forms: random sessions, random scripts, the safety machine, kills of processes
 	@$(BIN)/python -m tests.campaigns.random_sessions --seeds $(or $(SEEDS),20000)
 	@$(BIN)/python -m tests.campaigns.differential --scripts $(or $(SCRIPTS),2000)
-	@SOAK=100 KILLS=500 $(BIN)/python -m pytest --timeout 0 tests/property tests/e2e/test_killed_controller.py
+	@SOAK=100 KILLS=500 $(BIN)/python -m pytest --timeout 0 tests/property tests/e2e/test_killed_controller.py \
+	  tests/e2e/test_killed_history.py
 
 lock: ## write requirements-dev.txt anew from pyproject.toml
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)

@@ -1,7 +1,9 @@
 """Now, as a stamp: the history's only look at the world's clocks."""
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -45,17 +47,25 @@ def is_synchronised() -> bool:
 
     Where the system does not say, it is not.
     """
+    adjtimex = _adjtimex()
+    return adjtimex is not None and 0 <= adjtimex() != _TIME_ERROR
+
+
+@cache
+def _adjtimex() -> Callable[[], int] | None:
+    """The kernel's word on the clock; a question of zeros changes nothing."""
     if sys.platform != "linux":
-        return False
+        return None
     import ctypes
 
     try:
-        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+        ask = ctypes.CDLL(None).adjtimex
     except (OSError, AttributeError):
-        return False
-    return 0 <= int(state) != _TIME_ERROR
+        return None
+    return lambda: int(ask(ctypes.create_string_buffer(_TIMEX_BYTES)))
 
 
+@cache
 def _boot() -> str:
     try:
         return _BOOT_ID.read_text("ascii").strip()
