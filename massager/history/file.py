@@ -1,8 +1,9 @@
 """Where the history is, what is done to the file as a whole, and how a loss of it is noticed.
 
 The file is $MASSAGER_HISTORY, else history.db in the user's data folder (0700; the file 0600).
-Beside the config file, so elsewhere, `history.known` keeps which history counted last and up to
-which session: deleting the history, or putting an older copy in its place, gains no allowance.
+Beside the config file, so elsewhere, `history.known` keeps which history counted last, up to
+which session, and what the 24 hours before that had been: deleting the history, or putting an older
+copy in its place, gains no allowance.
 """
 
 import glob
@@ -20,6 +21,7 @@ from massager.history.stamps import local_time
 
 _KNOWN_MAX_BYTES: Final = 1_000
 _MOVED: Final = ".corrupt-"
+_ROOM_BYTES: Final = 524_288  # all rows of the longest session take a quarter of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,30 @@ def make_file(path: Path) -> None:
             f"the history {path} cannot be written: {reason}; "
             "set MASSAGER_HISTORY to a file that you may write"
         ) from None
+
+
+def keep_room(path: Path) -> None:
+    """Take some of the disk now, so that the end of a session can be written when it is full.
+
+    Where there is no room for it, there is none.
+    """
+    with suppress(OSError, AttributeError):
+        fd = os.open(_room(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(fd).st_size < _ROOM_BYTES:
+                os.posix_fallocate(fd, 0, _ROOM_BYTES)
+        finally:
+            os.close(fd)
+
+
+def free_room(path: Path) -> None:
+    """Give back what `keep_room` has taken."""
+    with suppress(OSError):
+        _room(path).unlink()
+
+
+def _room(path: Path) -> Path:
+    return path.with_name(path.name + ".room")
 
 
 def read_known(path: Path) -> Known | None:
