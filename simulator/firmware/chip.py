@@ -287,6 +287,17 @@ class Chip:
         address = self.program.symbols["device"]
         return Now.from_buffer_copy(self.read(address, ctypes.sizeof(Now)))
 
+    def image(self) -> bytes:
+        """All that the program remembers, but for its uptime: registers, variables, live stack."""
+        memory = self.read(0, _RAM_END)
+        device, stack = self.program.symbols["device"], int.from_bytes(memory[0x5D:0x5F], "little")
+        variables = memory[_RAM:device] + memory[device + 4 : self.program.symbols["_end"]]
+        return memory[:32] + variables + memory[stack + 1 :]
+
+    def set_uptime_ms(self, uptime_ms: int) -> None:
+        """Let the device believe that so much time has passed since its boot."""
+        self.write(self.program.symbols["device"], uptime_ms.to_bytes(4, "little"))
+
     @property
     def eeprom(self) -> bytes:
         """All of it; what is set is there at the next boot."""
