@@ -242,6 +242,8 @@ class Keeper:
 
         Cancelling whoever waits here ends no session.
         """
+        if self._session is None and not is_under_way(self._newest):
+            await self._rested.wait()  # the last one's row is on its way to the disk
         refused = self._refusal(order)
         if refused is not None:
             return self._refused(order, refused)
@@ -359,6 +361,7 @@ class Keeper:
             return self._refused(order, outcome)
         if order.origin.is_remote:
             self.armed_until = None
+        self._saw(outcome)
         started = Started(session.papers.session_id, now())
         self._say(self._started(session, started.at))
         self._work(self._follow(session, outcome))
@@ -387,6 +390,7 @@ class Keeper:
             ended = Ended(None, reason, refused.why, output_confirmed=False)
             if refused.kind not in _UNSEEN:
                 self._controller, self._idle_state = None, ended
+            self._session = None
             await self._close_papers(session, snapshot(ended, 0))
         self._session = None
         if isinstance(stop, HardStop):  # latched in the device, though nothing had begun

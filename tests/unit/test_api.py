@@ -6,10 +6,14 @@ from dataclasses import fields
 import pytest
 
 from massager.api import (
+    ArmRequest,
     BadRequest,
+    ClearRequest,
+    DevicesRequest,
     Done,
     Owner,
-    StatusRequest,
+    SessionRequest,
+    StartRequest,
     StopRequest,
     as_dict,
     line_of,
@@ -35,11 +39,27 @@ GOOD = [
 def test_a_request_is_one_json_object_and_means_one_thing(line: bytes, event: object) -> None:
     request = parse_request(line)
 
-    assert not isinstance(request, StatusRequest)
+    assert isinstance(request, SessionRequest)
     assert request.event() == event
 
 
+def test_what_only_a_daemon_does_is_read_as_strictly() -> None:
+    start = parse_request(b'{"request": "start", "intensity": 6, "minutes": 8, "program": "deep"}')
+    assert isinstance(start, StartRequest)
+    assert (start.intensity, start.minutes, start.warmup, start.program) == (6, 8.0, None, "deep")
+    assert isinstance(parse_request(b'{"request": "clear"}'), ClearRequest)
+    assert isinstance(parse_request(b'{"request": "arm"}'), ArmRequest)
+    assert isinstance(parse_request(b'{"request": "devices"}'), DevicesRequest)
+
+
 BAD = [
+    b'{"request": "start", "intensity": 11}',
+    b'{"request": "start", "intensity": 6.5}',
+    b'{"request": "start", "minutes": 11}',
+    b'{"request": "start", "minutes": NaN}',
+    b'{"request": "start", "program": "../deep"}',
+    b'{"request": "start", "origin": "mqtt"}',
+    b'{"request": "start", "at": "now"}',
     b"",
     b"pause",
     b"[]",

@@ -1,0 +1,314 @@
+"""`massager serve` as processes: the device, the daemon and whoever asks it come and go."""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.device import TraceRow
+from tests.e2e.command import Running, massager
+from tests.e2e.daemon_process import Daemon, beside
+from tests.e2e.simulator_process import SimulatorProcess, wait_until
+from tests.invariants import check_trace
+
+StartSimulator = Callable[..., SimulatorProcess]
+FAST = ("--speed", "20")
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Path:
+    """Where the simulated device appears."""
+    return tmp_path / "port"
+
+
+def following(folder: Path, *words: str) -> Running:
+    """`massager start`, beside the daemon of `folder`."""
+    own = folder / "follower"
+    own.mkdir(exist_ok=True)
+    return Running(own, "start", *words, extra=beside(folder))
+
+
+def rows(simulator: SimulatorProcess) -> list[dict[str, Any]]:
+    return simulator.trace()
+
+
+def turns(simulator: SimulatorProcess) -> None:
+    wait_until(lambda: rows(simulator) and rows(simulator)[-1]["output"] > 0, "the motor turns")
+
+
+def is_off(simulator: SimulatorProcess) -> bool:
+    return bool(simulator.tell(get="status")["output"] == 0)
+
+
+def keeps_the_invariants(simulator: SimulatorProcess) -> bool:
+    trace = [
+        TraceRow(**{name: value for name, value in row.items() if name != "mono_ns"})
+        for row in rows(simulator)
+    ]
+    return check_trace(trace) == []
+
+
+def off_after_ms(simulator: SimulatorProcess, since_ns: int) -> float:
+    """How long after `since_ns` (this computer's monotonic clock) the output was 0 for good."""
+    wait_until(lambda: rows(simulator)[-1]["output"] == 0, "output 0")
+    last_on = max(i for i, row in enumerate(rows(simulator)) if row["output"] > 0)
+    return float(rows(simulator)[last_on + 1]["mono_ns"] - since_ns) / 1e6
+
+
+def newest_row(folder: Path) -> dict[str, Any]:
+    """Of the history."""
+    found: list[dict[str, Any]] = json.loads(massager(folder, "history", "--json").out)
+    return max(found, key=lambda row: int(row["id"]))
+
+
+# --- the device comes and goes --------------------------------------------------------------------
+
+
+def test_a_start_without_the_device_waits_for_it_and_begins_when_it_is_plugged_in(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator
+) -> None:
+    with Daemon(tmp_path, "--device", f"serial:{port}", *FAST) as daemon:
+        assert daemon.connection() == "away"
+        with following(tmp_path, "--intensity", "5", "--json") as session:
+            time.sleep(1)
+            assert session.process.poll() is None
+
+            simulator = start_simulator("--pty", port, *FAST)
+
+            turns(simulator)
+            assert daemon.connection() == "connected"
+            assert massager(tmp_path, "stop").code == 0
+            assert session.wait() == 0
+        assert is_off(simulator)
+        assert keeps_the_invariants(simulator)
+
+
+def test_a_device_that_is_unplugged_between_sessions_and_in_one_is_found_again(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator
+) -> None:
+    simulator = start_simulator("--pty", port, *FAST)
+    with Daemon(tmp_path, "--device", f"serial:{port}", *FAST) as daemon, daemon.client() as client:
+        wait_until(lambda: daemon.connection() == "connected", "the device is there")
+        simulator.tell(fault="unplug", ms=1_500)
+        wait_until(lambda: daemon.connection() == "away", "it is gone")
+        wait_until(lambda: daemon.connection() == "connected", "it is back")
+
+        assert client.ask(request="start")["ok"]
+        turns(simulator)
+        simulator.tell(fault="unplug", ms=1_500)
+        wait_until(lambda: daemon.devices()[0]["reason"] == "link lost", "the session pauses")
+        time.sleep(2)
+        assert daemon.devices()[0]["phase"] == "paused"  # nothing goes on without a person
+        assert is_off(simulator)
+        wait_until(lambda: client.ask(request="resume")["ok"], "it can be resumed")
+        turns(simulator)
+        client.stop()
+    assert keeps_the_invariants(simulator)
+
+
+# --- the daemon goes ------------------------------------------------------------------------------
+
+
+def test_a_killed_daemon_leaves_output_0_by_the_lease_and_the_next_one_moves_nothing(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator
+) -> None:
+    simulator = start_simulator("--pty", port)
+    device = f"serial:{port}"
+    with Daemon(tmp_path, "--device", device) as daemon, daemon.client() as client:
+        assert client.ask(request="start", intensity=9)["ok"]
+        turns(simulator)
+        killed_ns = time.monotonic_ns()
+        daemon.end(signal.SIGKILL)
+        with Daemon(tmp_path, "--device", device) as after:
+            assert off_after_ms(simulator, killed_ns) <= 2500
+            wait_until(lambda: after.connection() == "connected", "the next one has the device")
+            time.sleep(1.5)
+            assert is_off(simulator)
+            assert rows(simulator)[-1]["output"] == 0
+            assert newest_row(tmp_path)["stop_reason"] == "unknown end"
+    assert keeps_the_invariants(simulator)
+
+
+def test_sigterm_in_a_session_is_a_soft_end_and_its_row_is_written(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator
+) -> None:
+    simulator = start_simulator("--pty", port)
+    with Daemon(tmp_path, "--device", f"serial:{port}") as daemon, daemon.client() as client:
+        assert client.ask(request="start")["ok"]
+        turns(simulator)
+        signalled_ns = time.monotonic_ns()
+        assert daemon.end(signal.SIGTERM) == 0
+        assert off_after_ms(simulator, signalled_ns) <= 2500
+        assert "stop" in [row["why"] for row in rows(simulator)]
+    row = newest_row(tmp_path)
+    assert (row["stop_reason"], row["output_confirmed"]) == ("shutdown", True)
+    assert not list((tmp_path / "run").glob("*.sock"))
+
+
+def test_a_second_signal_is_output_0_at_once(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator
+) -> None:
+    simulator = start_simulator("--pty", port, *FAST)
+    flags = ("--device", f"serial:{port}", *FAST)
+    with Daemon(tmp_path, *flags) as daemon, daemon.client() as client:
+        assert client.ask(request="start", intensity=10)["ok"]
+        wait_until(lambda: rows(simulator)[-1]["output"] > 800, "full strength")
+        daemon.process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+        signalled_ns = time.monotonic_ns()
+        daemon.process.send_signal(signal.SIGINT)
+        assert daemon.process.wait(10) == 0
+        assert off_after_ms(simulator, signalled_ns) <= 250
+    assert newest_row(tmp_path)["stop_reason"] in ("shutdown", "emergency")
+
+
+# --- who asks -------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_ends_the_session_and_not_the_daemon(tmp_path: Path) -> None:
+    (tmp_path / "config" / "massager").mkdir(parents=True)
+    (tmp_path / "config" / "massager" / "config.toml").write_text('device = "sim:"\n')
+    with Daemon(tmp_path, *FAST) as daemon:
+        with following(tmp_path, "--json") as session:
+            wait_until(lambda: '"warm-up"' in "".join(session.lines()), "the session runs")
+            assert session.end(signal.SIGINT) == 130
+            assert session.errors() == ""
+        assert daemon.devices()[0]["reason"] == "requested"
+        assert daemon.process.poll() is None
+        with following(tmp_path, "--quiet") as session:
+            wait_until(lambda: daemon.devices()[0]["phase"] == "warm-up", "the next one runs")
+            assert massager(tmp_path, "pause").code == 0
+            assert massager(tmp_path, "resume").code == 0
+            assert massager(tmp_path, "intensity", "4").code == 0
+            assert massager(tmp_path, "extend", "1").code == 0
+            assert massager(tmp_path, "stop", "--now").code == 0
+            assert session.wait() == 0
+        refused = massager(tmp_path, "start")
+        assert refused.code == 3
+        assert "latched" in refused.err
+        assert massager(tmp_path, "clear").code == 0
+        assert massager(tmp_path, "pause").code == 3
+
+
+def test_whoever_only_follows_may_be_killed_and_is_told_when_the_daemon_is(tmp_path: Path) -> None:
+    (tmp_path / "config" / "massager").mkdir(parents=True)
+    (tmp_path / "config" / "massager" / "config.toml").write_text('device = "sim:"\n')
+    with Daemon(tmp_path, *FAST) as daemon:
+        with following(tmp_path, "--json") as session:
+            wait_until(lambda: '"warm-up"' in "".join(session.lines()), "the session runs")
+            session.end(signal.SIGKILL)
+        assert daemon.devices()[0]["phase"] == "warm-up"
+        busy = massager(tmp_path, "start")
+        assert busy.code == 3
+        assert "already running" in busy.err
+        assert massager(tmp_path, "stop").code == 0
+        with following(tmp_path, "--json") as session:
+            wait_until(lambda: '"warm-up"' in "".join(session.lines()), "the session runs")
+            daemon.end(signal.SIGKILL)
+            assert session.wait() == 5
+            assert "the daemon is gone" in session.errors()
+
+
+def test_whoever_hangs_up_before_the_answer_takes_the_start_back(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator
+) -> None:
+    with Daemon(tmp_path, "--device", f"serial:{port}", *FAST) as daemon:
+        with daemon.client() as client:
+            client.send(request="start")
+            wait_until(lambda: daemon.devices()[0]["phase"] == "connecting", "it looks")
+        simulator = start_simulator("--pty", port, *FAST)
+        wait_until(lambda: daemon.connection() == "connected", "the device is there")
+        time.sleep(1)
+        assert all(row["output"] == 0 for row in rows(simulator))
+
+
+def test_a_stop_is_not_behind_a_start_that_still_connects(tmp_path: Path, port: Path) -> None:
+    flags = ("--device", f"serial:{port}", *FAST)
+    with Daemon(tmp_path, *flags) as daemon, daemon.client() as client:
+        client.send(request="start")
+        wait_until(lambda: daemon.devices()[0]["phase"] == "connecting", "it looks")
+        asked_s = time.monotonic()
+        assert massager(tmp_path, "stop").code == 0
+        refused = client.answer()
+        assert time.monotonic() - asked_s < 5  # most of it is the stop's own start-up
+        assert refused["error"]["refusal"] == "stopped"
+
+
+def test_a_second_daemon_is_refused_and_told_who_runs(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--device", "sim:") as daemon:
+        refused = massager(tmp_path, "serve", "--device", "sim:")
+        assert refused.code == 3
+        assert f"process {daemon.process.pid}" in refused.err
+        daemon.end(signal.SIGKILL)
+        with Daemon(tmp_path, "--device", "sim:") as after:
+            assert after.end() == 0
+
+
+def test_a_device_in_use_by_a_session_in_the_foreground_is_taken_once_that_has_ended(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator
+) -> None:
+    simulator = start_simulator("--pty", port, *FAST)
+    with following(tmp_path, "--device", f"serial:{port}", *FAST) as session:
+        turns(simulator)
+        with Daemon(tmp_path, "--device", f"serial:{port}", *FAST) as daemon:
+            wait_until(lambda: "in use by process" in daemon.log(), "it says who has the device")
+            assert f"process {session.process.pid}" in daemon.log()
+            session.end(signal.SIGINT)
+            wait_until(lambda: "connected" in daemon.log(), "it has the device")
+
+
+# --- the long run ---------------------------------------------------------------------------------
+
+
+def test_fifty_sessions_leave_nothing_behind(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--device", "sim:", *FAST) as daemon, daemon.client() as client:
+        for number in range(50):
+            assert client.ask(request="start")["ok"]
+            client.stop()
+            time.sleep(0.05)  # a client may ask 50 times a second
+            if number == 9:
+                before = _resources(daemon.process.pid)
+        files, kib = _resources(daemon.process.pid)
+        assert files <= before[0]
+        assert kib <= before[1] * 1.05 + 1024
+        assert daemon.end() == 0
+
+
+def _resources(pid: int) -> tuple[int, int]:
+    """Open files, and resident memory in KiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+    return len(os.listdir(f"/proc/{pid}/fd")), kib  # noqa: PTH208
+
+
+def test_systemd_is_told_that_it_is_ready_alive_and_stopping(tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(10)
+        extra = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "300000"}
+        with Daemon(tmp_path, "--device", "sim:", extra=extra) as daemon:
+            told = [listener.recv(100) for _ in range(6)]
+            assert b"READY=1" in told
+            assert told.count(b"WATCHDOG=1") >= 4
+            daemon.process.send_signal(signal.SIGTERM)
+            while told[-1] != b"STOPPING=1":
+                told.append(listener.recv(100))
+            assert daemon.process.wait(10) == 0
+
+
+def test_its_log_is_one_line_a_record_and_json_where_asked_for(tmp_path: Path) -> None:
+    flags = ("--device", "sim:", "--json-logs", "--log-level", "debug")
+    with Daemon(tmp_path, *flags, *FAST) as daemon, daemon.client() as client:
+        client.ask(request="start", intensity=2)
+        client.stop()
+        assert daemon.end() == 0
+        records = [json.loads(line) for line in daemon.log().splitlines()]
+    assert {record["level"] for record in records} <= {"debug", "info"}
+    assert any("started by socket" in record["text"] for record in records)
