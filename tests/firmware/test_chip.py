@@ -104,6 +104,32 @@ class Host:
             self.run(225)
 
 
+# --- the emulator's own shortcuts ---------------------------------------------------------------
+
+
+def test_periods_that_are_not_looked_at_are_like_those_that_are() -> None:
+    seen = []
+    for every_edge in (False, True):
+        host = Host()
+        host.chip.watch_pin(every_edge=every_edge)
+        host.massage(400, 3_000)
+        pin = host.chip.pin()
+        seen.append((pin.high, pin.period, pin.level > 0 or pin.on_timer, host.chip.now.output))
+        assert (pin.rises > 50_000) == every_edge
+    assert seen[0] == seen[1]
+
+
+def test_a_rest_that_is_skipped_ends_as_one_that_is_not() -> None:
+    quick, slow = (Board(eeprom=eeprom_for(1), in_steps=True) for _ in range(2))
+    quick.advance(123_456)
+    for _ in range(123):
+        slow.advance(1_000)
+    slow.advance(456)
+    assert quick.chip.cycle < slow.chip.cycle * 0.7
+    assert quick.chip.image() == slow.chip.image()
+    assert quick.chip.now.uptime_ms == slow.chip.now.uptime_ms == 123_456
+
+
 @pytest.fixture
 def host() -> Host:
     return Host()
