@@ -26,6 +26,7 @@ from massager.history.connection import (
 from massager.history.file import (
     Known,
     Place,
+    keep_room,
     locked,
     make_file,
     move_aside,
@@ -210,7 +211,9 @@ class Store:
         with self.transaction():
             self._close_left_open(now)
             spent = self.spent()
-            return Begun(self._insert(new, now), spent)
+            number = self._insert(new, now)
+        keep_room(self.place.path)
+        return Begun(number, spent)
 
     def put_back(self, number: int, new: NewSession, started: Stamp) -> None:
         """The row of a session that runs, where another file has taken the place of the one it

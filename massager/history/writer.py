@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from massager.errors import HistoryUnusable
 from massager.history import stamps
-from massager.history.file import Place
+from massager.history.file import Place, free_room
 from massager.history.records import (
     End,
     Event,
@@ -232,29 +232,37 @@ class History:
 
     def _flush(self) -> None:
         """Write what is kept, whole; else keep it."""
-        if not self._kept:
-            return
         writes = list(self._kept)
+        if not writes:
+            return
+        error = self._tried(writes)
+        if error is not None and any(write.ends for write in writes):
+            free_room(self._place.path)  # an end is what the room was kept for
+            error = self._tried(writes)
+        if error is None:
+            self._kept.clear()
+            for write in writes:
+                self._live.pop(write.ends or 0, None)
+        elif not isinstance(error, HistoryUnusable):  # our own fault, and would be again
+            _log.error("what was to be written to the history is lost", exc_info=error)
+            self._kept.clear()
+        for write in writes:
+            _settle(write, error)
+
+    def _tried(self, writes: list[_Write]) -> Exception | None:
+        """Write them in one transaction; what stands in the way."""
         try:
             store = self._opened()
             with store.transaction():
                 for write in writes:
                     write.apply(store)
+            if any(write.counts for write in writes):
+                store.note_counting(stamps.now())
         except Exception as error:
             self._failed(error)
-            if not isinstance(error, HistoryUnusable):  # our own fault, and would be again
-                _log.exception("what was to be written to the history is lost")
-                self._kept.clear()
-            for write in writes:
-                _settle(write, error)
-            return
+            return error
         self.problem = None
-        self._kept.clear()
-        if any(write.counts for write in writes):
-            store.note_counting(stamps.now())
-        for write in writes:
-            self._live.pop(write.ends or 0, None)
-            _settle(write, None)
+        return None
 
     def _opened(self) -> Store:
         """The store of the file that has the name now; what runs is in it."""

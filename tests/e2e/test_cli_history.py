@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from tests.e2e.command import Running, massager
 from tests.e2e.simulator_process import SimulatorProcess, wait_until
+from tests.screened import screened
 
 SIM = ("start", "--device", "sim:", "--speed", "20")
 
@@ -158,6 +160,44 @@ def test_a_simulated_session_runs_without_a_history_and_says_so(tmp_path: Path) 
     assert "set MASSAGER_HISTORY to a file that you may write" in line
 
 
+def test_a_real_device_is_not_driven_without_a_history(tmp_path: Path) -> None:
+    screened(tmp_path / "config" / "massager")
+    (tmp_path / "data").write_text("in the way")
+
+    done = massager(tmp_path, *SIM, "--as-real", "--json")
+
+    assert done.code == 3
+    assert "set MASSAGER_HISTORY to a file that you may write" in done.err
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert not any(event.get("output_permille") for event in events)
+    assert events[-1]["reason"] == "refused"
+    (tmp_path / "data").unlink()
+    with Running(tmp_path, *SIM, "--as-real", "--json"):
+        runs(tmp_path, 2)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system cannot do that")
+def test_a_disk_with_errors_ends_no_session_and_loses_nothing_once_it_works(tmp_path: Path) -> None:
+    screened(tmp_path / "config" / "massager")
+    history = {"MASSAGER_HISTORY": str(tmp_path / "history.db")}
+    with Running(tmp_path, *SIM, "--as-real", extra=history) as running:
+        wait_until(lambda: _samples(tmp_path, history) >= 3, "rows are written")
+        # From here on a write beyond 1 kB of any file is an error of the disk.
+        pid, size = running.process.pid, resource.RLIMIT_FSIZE
+        before = resource.prlimit(pid, size)
+        resource.prlimit(pid, size, (1_024, before[1]))
+        wait_until(lambda: "the disk reports an error" in running.errors(), "it is told")
+        told = _samples(tmp_path, history)
+        time.sleep(0.5)
+        assert running.process.poll() is None
+        resource.prlimit(pid, size, before)
+        wait_until(lambda: _samples(tmp_path, history) >= told + 10, "it is written later")
+        assert massager(tmp_path, "stop").code == 0
+        assert running.wait() == 0
+    [row] = json.loads(massager(tmp_path, "history", "--json", extra=history).out)
+    assert (row["stop_reason"], row["counts"]) == ("requested", True)
+
+
 def test_a_newer_history_is_not_touched_by_a_start(tmp_path: Path) -> None:
     session(tmp_path, 2)
     file = tmp_path / "data" / "massager" / "history.db"
@@ -210,7 +250,7 @@ def test_a_disk_that_fills_up_ends_no_session_and_loses_nothing_once_there_is_ro
     assert max(after - before for before, after in pairwise(elapsed)) < 4_000
 
 
-def test_a_disk_that_stays_full_ends_no_session_and_no_stop_waits_for_it(
+def test_a_disk_that_stays_full_ends_no_session_and_its_end_is_written_all_the_same(
     tmp_path: Path, small_disk: Path
 ) -> None:
     extra = {"MASSAGER_HISTORY": str(small_disk / "history.db")}
@@ -222,6 +262,10 @@ def test_a_disk_that_stays_full_ends_no_session_and_no_stop_waits_for_it(
         assert massager(tmp_path, "stop").code == 0
         assert time.monotonic() - started < 2
         assert running.wait() == 0
+        assert "not in the history" not in running.errors()
+    found = json.loads(massager(tmp_path, "history", "--json", extra=extra).out)
+    assert [row["stop_reason"] for row in found] == ["requested"]
+    _fill(small_disk / "filler")
     with Running(tmp_path, *SIM, extra=extra) as running:
         wait_until(lambda: "leaves no record" in running.errors(), "it is told")
         massager(tmp_path, "stop")
@@ -235,7 +279,7 @@ def _samples(folder: Path, extra: dict[str, str], number: int = 1) -> int:
 
 def _fill(file: Path) -> int:
     written = 0
-    with file.open("wb", buffering=0) as filler:
+    with file.open("ab", buffering=0) as filler:
         try:
             while True:
                 written += filler.write(b"x" * 512)

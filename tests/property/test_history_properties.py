@@ -50,6 +50,9 @@ class History(RuleBasedStateMachine):
 
     @rule(ms=st.integers(1, 30 * 3_600_000))
     def time_passes(self, ms: int) -> None:
+        self.time_has_passed(ms)
+
+    def time_has_passed(self, ms: int) -> None:
         self.true_ms += ms
         self.now = later(self.now, ms)
 
@@ -85,6 +88,8 @@ class History(RuleBasedStateMachine):
             if ends:
                 end = End(self.now, "completed", "", motor_on_ms, 500, output_confirmed=True)
                 self.store.end(number, end)
+        if not ends:  # its program is gone, and somebody starts again a while later
+            self.time_has_passed(11_000)
         self.store.note_counting(self.now)
         if not simulated:
             self.numbers.append(number)
