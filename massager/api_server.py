@@ -100,8 +100,10 @@ class ApiServer:
     async def open(self) -> None:
         """Be found from now on. Raises ConfigError."""
         try:
+            group = 0o060 if self.directory.stat().st_mode & 0o010 else 0  # the system's service
             self._path(".device").write_text(self._device, encoding="utf-8")
-            listener = _listen(self._path(".sock"))
+            self._path(".device").chmod(0o600 | group)
+            listener = _listen(self._path(".sock"), 0o600 | group)
         except OSError as error:
             raise ConfigError(
                 f"nobody could stop this session: the runtime directory {self.directory} cannot "
@@ -338,15 +340,15 @@ class _Client(asyncio.BufferedProtocol):
             self._transport.write(line_of(reply))
 
 
-def _listen(path: Path) -> socket.socket:
-    """A socket that is found only once it listens, by its owner only."""
+def _listen(path: Path, mode: int) -> socket.socket:
+    """A socket that is found only once it listens."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made = path.with_suffix(".new")
     with suppress(FileNotFoundError):
         made.unlink()
     try:
         listener.bind(str(made))
-        made.chmod(0o600)
+        made.chmod(mode)
         listener.listen(CLIENTS_MAX)
         listener.setblocking(False)
         made.rename(path)

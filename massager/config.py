@@ -6,7 +6,8 @@
     [history]  days = 180               how long it is kept
     [[quiet]]  from = "22:30"  to = "07:00"  max_intensity = 3
     as_real = false                     a simulated device counts like a real one
-    [mqtt]     username, password or password_file, ca_file
+    [mqtt]     broker, prefix, username, password or password_file, ca_file
+    [home_assistant]   discovery, discovery_prefix, node_id
     [[devices]]                         instead of `device` where there are several
                                         (config_devices.py)
 
@@ -77,6 +78,11 @@ class Config:
     devices: tuple[DeviceSettings, ...] = ()  # `device`, or each of [[devices]]
     quiet: tuple[QuietHours, ...] = ()
     as_real: bool = False
+    broker: str | None = None  # where the daemon offers its devices; None: nowhere
+    mqtt_prefix: str = "massager"
+    discovery: bool = True
+    discovery_prefix: str = "homeassistant"
+    node_id: str | None = None  # what the daemon is called on the broker; None: by its host
 
     @property
     def programs_dir(self) -> Path:
@@ -137,9 +143,14 @@ def describe(config: Config) -> list[Described]:
         "quiet": "; ".join(map(str, config.quiet)) or None,
         "as_real": config.as_real,
         "history.days": config.history_days,
+        "mqtt.broker": config.broker,
+        "mqtt.prefix": config.mqtt_prefix,
         "mqtt.username": config.mqtt_username,
         "mqtt.password": None if config.mqtt_password is None else "set",
         "mqtt.ca_file": None if config.mqtt_ca_file is None else str(config.mqtt_ca_file),
+        "home_assistant.discovery": config.discovery,
+        "home_assistant.discovery_prefix": config.discovery_prefix,
+        "home_assistant.node_id": config.node_id,
     }
     default = Origin("default")
     return [
@@ -188,6 +199,11 @@ def _merged(layers: list[Layer], file: ConfigText, environ: Mapping[str, str]) -
         devices=devices,
         quiet=values.get("quiet", ()),
         as_real=values["as_real"],
+        broker=values.get("mqtt.broker"),
+        mqtt_prefix=values["mqtt.prefix"],
+        discovery=values["home_assistant.discovery"],
+        discovery_prefix=values["home_assistant.discovery_prefix"],
+        node_id=values.get("home_assistant.node_id"),
     )
 
 
@@ -273,7 +289,7 @@ def _flag_values(flags: Mapping[str, object]) -> dict[str, object]:
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, object]:
-    table: dict[str, Any] = {"limits": {}, "history": {}, "mqtt": {}}
+    table: dict[str, Any] = {"limits": {}, "history": {}, "mqtt": {}, "home_assistant": {}}
     for key, variable in VARIABLES.items():
         if text := environ.get(variable):  # an empty one counts as not set
             inside, _, leaf = key.rpartition(".")

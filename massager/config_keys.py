@@ -29,10 +29,15 @@ RULES: Final = {
     "as_real": "true or false",
     "remote.start": DEVICE_RULES["remote.start"],
     "history.days": f"a whole number of days from 1 to {limits.HISTORY_DAYS_MAX}",
+    "mqtt.broker": "a broker's URL such as mqtt://user@host, without a password",
+    "mqtt.prefix": "1 to 64 letters, digits, _ - and / between",
     "mqtt.username": "a text of 1 to 128 printable characters",
     "mqtt.password": "a text of 1 to 128 characters",
     "mqtt.password_file": "the path of a file",
     "mqtt.ca_file": "the path of a file",
+    "home_assistant.discovery": "true or false",
+    "home_assistant.discovery_prefix": "1 to 64 letters, digits, _ - and / between",
+    "home_assistant.node_id": "2 to 32 letters, digits, _ or -",
 }
 _FILE_ONLY: Final = ("remote.start",)  # a shell's variable is no place for who may start
 VARIABLES: Final = {
@@ -44,7 +49,7 @@ BY_LEAF: Final = {key.rpartition(".")[2]: key for key in RULES}
 FLAGS: Final = ("device", "intensity", "minutes", "warmup", "shape", "program", "as_real")
 WHOLE: Final = ("intensity", "limits.max_intensity", "history.days")
 NUMBERS: Final = ("minutes", "warmup")
-YES_NO: Final = ("as_real",)
+YES_NO: Final = ("as_real", "home_assistant.discovery")
 QUIET_RULES: Final = {
     "from": 'a time of day such as "22:30"',
     "to": 'a time of day such as "07:00"',
@@ -59,6 +64,9 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "limits.max_intensity": limits.INTENSITY_MAX,
     "as_real": False,
     "history.days": limits.HISTORY_DAYS_DEFAULT,
+    "mqtt.prefix": "massager",
+    "home_assistant.discovery": True,
+    "home_assistant.discovery_prefix": "homeassistant",
 }
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -78,11 +86,29 @@ class _History(_Model):
     days: Annotated[int, Field(ge=1, le=limits.HISTORY_DAYS_MAX)] | None = None
 
 
+_Topic = Annotated[
+    str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")
+]
+_HOST = r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})"
+_Broker = Annotated[
+    str,
+    StringConstraints(pattern=rf"^mqtts?://([^\s:@/]{{1,128}}@)?{_HOST}(:[1-9][0-9]{{0,4}})?/?$"),
+]
+
+
 class _Mqtt(_Model):
+    broker: _Broker | None = None
+    prefix: _Topic | None = None
     username: Annotated[_Text, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
     password: _Text | None = None
     password_file: _Path | None = None
     ca_file: _Path | None = None
+
+
+class _HomeAssistant(_Model):
+    discovery: bool | None = None
+    discovery_prefix: _Topic | None = None
+    node_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{2,32}$")] | None = None
 
 
 _Time = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -113,6 +139,7 @@ class Values(_Model):
     limits: _Limits = _Limits()
     history: _History = _History()
     mqtt: _Mqtt = _Mqtt()
+    home_assistant: _HomeAssistant = _HomeAssistant()
     remote: RemoteTable = RemoteTable()
     devices: list[DeviceTable] | None = None
     as_real: bool | None = None

@@ -66,7 +66,9 @@ class Layer:
             return self.wrong(_shown(key).strip("'"), f"is no setting; {_nearest(key)}")
         if key not in RULES:
             return self.wrong(key, f"is a table; write [{key}] and its keys below")
-        instead = "" if key == "mqtt.password" else f", not {_shown(first['input'])}"
+        instead = (
+            "" if key in ("mqtt.password", "mqtt.broker") else f", not {_shown(first['input'])}"
+        )
         return self.wrong(key, f"is {RULES[key]}{instead}")
 
     def _explained_table(

@@ -7,7 +7,8 @@
     daemon.lock     held by the only daemon
 
 The directory is $MASSAGER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/massager, else /tmp/massager-<uid>;
-0700, and refused where somebody else owns it. `massager stop` reads it: nothing slow is imported.
+0700, and refused where somebody else owns it. /run/massager is the system's service, whose group
+may ask and stop. `massager stop` reads all of them: nothing slow is imported.
 """
 
 import os
@@ -18,6 +19,7 @@ from typing import Final, NamedTuple
 from massager.errors import ConfigError, Refused
 
 _PATH_MAX_BYTES: Final = 100  # a socket's address holds 107, and the name comes behind it
+SYSTEM_DIRECTORY = "/run/massager"  # only root makes a folder there: whoever owns it may
 _ADDRESS_MAX_BYTES: Final = 107
 _DEVICE_MAX_BYTES: Final = 1_000
 
@@ -182,7 +184,7 @@ def _candidates(environ: Mapping[str, str]) -> list[str]:
     places = [f"/tmp/massager-{uid}", f"/run/user/{uid}/massager"]
     if login and os.path.isabs(login) and _owned(login):
         places.insert(0, f"{login}/massager")
-    return places
+    return [*places, SYSTEM_DIRECTORY]
 
 
 def _owned(path: str) -> bool:
@@ -199,6 +201,8 @@ def _what_is_wrong(path: str) -> str | None:
         return f"cannot be used ({error.strerror})"
     if not stat.S_ISDIR(found.st_mode):
         return "is not a directory; set MASSAGER_RUNTIME_DIR to one that you own"
+    if path == SYSTEM_DIRECTORY:
+        return "is open to others" if stat.S_IMODE(found.st_mode) & 0o027 else None
     if found.st_uid != os.geteuid():
         return "belongs to somebody else; set MASSAGER_RUNTIME_DIR to one that you own"
     if stat.S_IMODE(found.st_mode) & 0o077:
@@ -207,7 +211,11 @@ def _what_is_wrong(path: str) -> str | None:
 
 
 def _sockets(directory: str) -> Iterator[Owner]:
-    for name in os.listdir(directory):
+    try:
+        names = os.listdir(directory)
+    except OSError:  # the system's, and this user is not of its group
+        return
+    for name in names:
         pid, *between, kind = name.split(".")
         if kind == "sock" and pid.isdigit() and len(between) <= 1:
             yield Owner(int(pid), f"{directory}/{name}")

@@ -25,6 +25,10 @@ PURE = (
     "massager/limits.py",
     "massager/history/records.py",
     "massager/history/session_log.py",
+    *(
+        f"massager/home_assistant/{name}.py"
+        for name in ("topics", "entities", "discovery", "states", "commands", "replay", "owners")
+    ),
     "simulator/device.py",
     "simulator/device_faults.py",
     "simulator/machine.py",

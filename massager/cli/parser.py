@@ -40,6 +40,7 @@ class Command:
 
 
 _OWNER = "massager.cli.owner_commands"
+_SERVICE = "massager.cli.install_service"
 
 COMMANDS = (
     Command("start", "massager.cli.start", "start a massage session in the foreground"),
@@ -75,6 +76,13 @@ COMMANDS = (
     Command("trace", "massager.cli.trace", "watch a device's frames as text"),
     Command("history", "massager.cli.history", "show, export or erase what was"),
     Command("config", "massager.cli.config_command", "show, find or check the settings"),
+    Command(
+        "install-service",
+        _SERVICE,
+        "make the daemon a service of systemd",
+        run="run_install",
+    ),
+    Command("remove-service", _SERVICE, "take that service away again", run="run_remove"),
     Command("completion", "massager.cli.completion", "print the shell's completion script"),
 )
 
@@ -100,8 +108,8 @@ class _CommandsHelp(_Help):
     """Room for the longest command: argparse forgets that commands stand further in."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=16)
-        self._action_max_length = 14
+        super().__init__(prog, max_help_position=21)
+        self._action_max_length = 19
 
 
 class _Parser(argparse.ArgumentParser):

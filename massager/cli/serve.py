@@ -58,11 +58,13 @@ def run(args: Namespace) -> int:
     from massager.daemon.paperwork import HistoryOffice
     from massager.history.file import place_of
     from massager.history.writer import History
+    from massager.home_assistant.front_end import home_assistant
     from massager.runtime_dir import claim_daemon, own_directory
 
     config = settle_device(args)
     if not config.devices:
         raise UsageError(NO_DEVICE)
+    bridge = home_assistant(config, os.environ)
     directory = own_directory(os.environ)
     _check_paths(directory, config)
     claim_daemon(directory, os.getpid())
@@ -79,7 +81,7 @@ def run(args: Namespace) -> int:
         await office.refresh()
         keepers = [_keeper(device, config, office, directory) for device in config.devices]
         try:
-            return await House(keepers, os.environ).run()
+            return await House(keepers, os.environ, () if bridge is None else (bridge,)).run()
         finally:
             await history.close()
 

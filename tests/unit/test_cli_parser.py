@@ -26,7 +26,8 @@ def test_every_command_of_the_table_has_arguments_and_something_to_run() -> None
 
     assert names == [
         "start", "stop", "pause", "resume", "intensity", "extend", "status", "screening", "clear",
-        "arm", "serve", "plan", "programs", "devices", "trace", "history", "config", "completion",
+        "arm", "serve", "plan", "programs", "devices", "trace", "history", "config",
+        "install-service", "remove-service", "completion",
     ]  # fmt: skip
     for name in names:
         with pytest.raises(SystemExit) as left:

@@ -116,8 +116,15 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "MASSAGER_MQTT_USER": "anna",
         "MASSAGER_MQTT_PASSWORD": "hunter2",
         "MASSAGER_MQTT_CA_FILE": "ca.pem",
+        "MASSAGER_MQTT_BROKER": "mqtts://anna@broker:8884",
+        "MASSAGER_MQTT_PREFIX": "home/feet",
+        "MASSAGER_HOME_ASSISTANT_DISCOVERY": "false",
+        "MASSAGER_HOME_ASSISTANT_DISCOVERY_PREFIX": "ha",
+        "MASSAGER_HOME_ASSISTANT_NODE_ID": "attic",
     }
     config = load({}, environ, tmp_path / "config.toml")
+    assert (config.broker, config.mqtt_prefix) == ("mqtts://anna@broker:8884", "home/feet")
+    assert (config.discovery, config.discovery_prefix, config.node_id) == (False, "ha", "attic")
     assert (config.device, config.device_id) == ("tcp://host:1", "foot-1")
     assert (config.intensity, config.minutes, config.warmup_s) == (4, 7.5, 60)
     assert (config.shape, config.program, config.max_intensity) == ("hold", "deep", 6)
@@ -126,6 +133,16 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     assert config.as_real is True
     kinds = {item.origin.kind for item in describe(config) if item.key in VARIABLES}
     assert kinds == {"environment"}
+
+
+@pytest.mark.parametrize(
+    "broker", ["host", "mqtt://", "mqtt://anna:hunter2@host", "mqtt://host/foot-1", "mqtt://h:0"]
+)
+def test_a_broker_is_a_url_without_a_password_or_a_device(write: Write, broker: str) -> None:
+    path = write(f'[mqtt]\nbroker = "{broker}"\n')
+    with pytest.raises(ConfigError, match=r"mqtt\.broker is a broker's URL") as caught:
+        load({}, {}, path)
+    assert "hunter2" not in str(caught.value)
 
 
 # --- quiet hours, and simulated devices that count ------------------------------------------------
