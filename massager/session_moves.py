@@ -68,7 +68,8 @@ def hard_stop(state: State, event: HardStop, now_ms: int) -> Step:
         return state, ()
     if isinstance(state, Stopping) and state.emergency:
         return state, ()
-    stopping = Stopping(course_of(state), event.reason, event.detail, now_ms, emergency=True)
+    course = _course_until(state, now_ms)
+    stopping = Stopping(course, event.reason, event.detail, now_ms, emergency=True)
     return stopping, (EmergencyStop(),)
 
 
@@ -78,7 +79,14 @@ def soft_stop(state: State, event: SoftStop, now_ms: int) -> Step:
             return state, ()
         case Arming(free=False):  # nothing was opened yet, and a STOP would end somebody else's
             return Ended(state.before, event.reason, event.detail, output_confirmed=False), ()
-    return Stopping(course_of(state), event.reason, event.detail, now_ms), (Stop(),)
+    return Stopping(_course_until(state, now_ms), event.reason, event.detail, now_ms), (Stop(),)
+
+
+def _course_until(state: State, now_ms: int) -> Course | None:
+    """With the motor's time since the last tick: many short runs count like a long one."""
+    if isinstance(state, Running):
+        return state.course.ticked(now_ms, motor_on=True)
+    return course_of(state)
 
 
 def course_of(state: State) -> Course | None:
@@ -134,7 +142,8 @@ def replan(state: Running, progress: Progress, now_ms: int) -> Step:
 
 def pause(state: Live, why: PauseReason, now_ms: int) -> Step:
     if isinstance(state, Running):
-        course = replace(state.course, progress=progress_of(state, now_ms))
+        course = state.course.ticked(now_ms, motor_on=True)
+        course = replace(course, progress=progress_of(state, now_ms))
         paused = Paused(course, why, now_ms, _level_now(state))
     elif isinstance(state, Paused):
         return replace(state, why=why, let_go_ms=now_ms), ()

@@ -591,6 +591,15 @@ def test_a_motor_that_falls_after_a_stop_counts_until_the_device_says_that_it_is
     assert state.course.motor_on_ms == 0
 
 
+@pytest.mark.parametrize("stop", [SoftStop(), HardStop(), Pause()])
+def test_a_run_that_ends_before_its_first_tick_counts_too(stop: Input) -> None:
+    just_begun = running(course(status=STATUS_OFF, motor_on_ms=0))
+    state, _ = step(just_begun, stop, NOW + 200)
+    assert isinstance(state, Stopping | Paused)
+    assert state.course is not None
+    assert state.course.motor_on_ms == 200
+
+
 def test_the_motor_s_time_counts_while_anything_says_that_it_is_on() -> None:
     state, _ = step(running(), Tick(), NOW + 250)
     assert isinstance(state, Running)
