@@ -75,6 +75,7 @@ COMMANDS = (
     Command("devices", "massager.cli.devices", "find serial ports and massagers"),
     Command("trace", "massager.cli.trace", "watch a device's frames as text"),
     Command("history", "massager.cli.history", "show, export or erase what was"),
+    Command("ha", "massager.cli.home_assistant", "what Home Assistant is told, and taking it back"),
     Command("config", "massager.cli.config_command", "show, find or check the settings"),
     Command(
         "install-service",

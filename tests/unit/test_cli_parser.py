@@ -26,7 +26,7 @@ def test_every_command_of_the_table_has_arguments_and_something_to_run() -> None
 
     assert names == [
         "start", "stop", "pause", "resume", "intensity", "extend", "status", "screening", "clear",
-        "arm", "serve", "plan", "programs", "devices", "trace", "history", "config",
+        "arm", "serve", "plan", "programs", "devices", "trace", "history", "ha", "config",
         "install-service", "remove-service", "completion",
     ]  # fmt: skip
     for name in names:
