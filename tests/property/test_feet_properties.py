@@ -26,7 +26,7 @@ from tests.moments import DAY, HOUR, MINUTE, At, Computer, Feet
 from tests.world import World, choice
 
 wishes = st.one_of(
-    st.tuples(st.just("wait"), st.sampled_from((0.1, 1, 7, 60, 200, 290))),
+    st.tuples(st.just("wait"), st.sampled_from((0.02, 0.1, 0.3, 1, 7, 60, 200, 290))),
     st.sampled_from(
         (
             ("pause", 0.0),
@@ -79,6 +79,7 @@ class Evenings:
             known_ms = seen_ms
             ended = At(ended.utc_ms, ended.boot, began.boot_ms + seen_at, ended.synchronised)
         self.uses.append(Use(known_ms, began, ended, seen_end=confirmed))
+        assert self.uses[-1].counts_ms >= on_ms
         self.feet.sessions.append((begin, self.computer.true_ms, on_ms))
         assert on_ms <= allowance.left_ms
         return reason
@@ -153,6 +154,14 @@ def test_whatever_is_wished_and_whatever_the_clocks_do_the_motor_keeps_the_limit
             case ("rest", int(rest_ms), str(clock)):
                 evenings.rest(rest_ms, clock)
     evenings.feet.check()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(wishes, max_size=4), ends, st.integers(0, 10_000))
+def test_no_session_however_short_counts_for_less_than_the_motor_ran(
+    wished: list[tuple[str, float]], end: str, seed: int
+) -> None:
+    Evenings().session(5, wished, end, seed)
 
 
 def test_a_sitting_in_two_sessions_ends_at_13_minutes_by_the_motor_s_own_trace() -> None:
