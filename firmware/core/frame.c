@@ -77,7 +77,7 @@ static void end_candidate(struct massager *device)
 void massager_receive(struct massager *device, uint8_t byte)
 {
     if (byte == 0u) {
-        if (device->candidate_size == DROPPING) {
+        if (device->candidate_size >= DROPPING) {
             device->candidate_size = 0u;
         } else if (device->candidate_size != 0u) {
             end_candidate(device);

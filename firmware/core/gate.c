@@ -4,6 +4,13 @@
  */
 #include "core.h"
 
+/* Where the gate stood before a step. */
+struct motion {
+    uint32_t output;
+    uint32_t ceiling;
+    uint16_t fall;
+};
+
 static uint32_t exact(uint16_t permille)
 {
     return permille * 1000ul;
@@ -105,8 +112,9 @@ static uint32_t next_output(const struct massager_now *now, uint32_t target, uin
     return smaller(allowed, now->output + MASSAGER_GATE_RISE_PERMILLE_S);
 }
 
-/* The invariants, switched on for good: neither this file nor the memory is trusted. */
-static bool keeps_the_rules(const struct massager *device, const struct massager_now *before)
+/* The invariants, switched on for good: neither this file nor the memory is trusted. What is left
+ * to trust is that the session is one, and that what was earned is below the setpoint. */
+static bool keeps_the_rules(const struct massager *device, const struct motion *before)
 {
     const struct massager_now *now = &device->now;
     uint32_t gentlest = exact(device->config->gentlest_permille);
@@ -139,14 +147,11 @@ bool gate_step(struct massager *device)
     struct massager_now *now = &device->now;
     uint32_t gentlest = exact(device->config->gentlest_permille);
     uint32_t target = exact(now->setpoint) >= gentlest ? exact(now->setpoint) : 0u;
-    struct massager_now before;
+    const struct motion before = {now->output, now->ceiling, now->fall};
 
     if (now->output == 0u && target == 0u) {
         return true;
     }
-    before.output = now->output;
-    before.ceiling = now->ceiling;
-    before.fall = now->fall;
     step_ceiling(now, target, gentlest);
     set_output(device, next_output(now, target, gentlest));
     return keeps_the_rules(device, &before);

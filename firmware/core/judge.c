@@ -8,7 +8,6 @@ enum {
     SEQUENCE_AT = 2,
     TOKEN_AT = 3,
     PAYLOAD_AT = MASSAGER_HEADER_BYTES,
-    FROM_DEVICE = 0x80,
 };
 
 /* A refusal, or, with reason 0, none. */
@@ -193,9 +192,11 @@ static uint8_t length_of(uint8_t type)
     case MASSAGER_TYPE_CLEAR:
         return MASSAGER_CLEAR_SIZE;
     case MASSAGER_TYPE_STOP:
+        return MASSAGER_STOP_SIZE;
     case MASSAGER_TYPE_GET_LIMITS:
+        return MASSAGER_GET_LIMITS_SIZE;
     case MASSAGER_TYPE_GET_STATUS:
-        return 0u;
+        return MASSAGER_GET_STATUS_SIZE;
     default:
         return UINT8_MAX;
     }
@@ -333,7 +334,8 @@ static uint8_t in_order(struct massager *device, uint8_t *raw, const uint8_t *co
     uint8_t last = device->last_sequence;
     uint8_t ahead = ahead_of(sequence, last);
 
-    if (sequence != 0u && ahead == 0u && command[TYPE_AT] == device->last_type) {
+    if (sequence != 0u && ahead == 0u && command[TYPE_AT] == device->last_type &&
+        device->reply_size <= sizeof device->reply) {
         note(device, MASSAGER_NOTE_REPEAT);
         memcpy(raw, device->reply, device->reply_size);
         return device->reply_size;
@@ -392,7 +394,7 @@ void judge(struct massager *device, const uint8_t *raw, uint8_t size)
     uint8_t payload_size = (uint8_t)(size - MASSAGER_HEADER_BYTES);
     uint8_t reply_size;
 
-    if ((raw[TYPE_AT] & FROM_DEVICE) != 0u) {
+    if ((raw[TYPE_AT] & MASSAGER_FROM_DEVICE) != 0u) {
         return; /* an echo (3.2) */
     }
     /* Events that were due come before the reply (3.6); one that finds no room is lost. */
@@ -408,6 +410,6 @@ void judge(struct massager *device, const uint8_t *raw, uint8_t size)
     } else {
         reply_size = ordinary(device, reply, raw, payload_size);
     }
-    send_frame(device, reply, reply_size); /* no room: lost, and the host asks again (10.6) */
-    send_events(device);
+    (void)send_frame(device, reply, reply_size); /* no room: lost, the host asks again (10.6) */
+    (void)send_events(device);
 }

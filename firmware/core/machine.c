@@ -13,6 +13,9 @@ _Static_assert(offsetof(struct massager_now, boot_id) == 16, "no padding before 
 _Static_assert(offsetof(struct massager_now, is_leased) == 38, "no padding before is_leased");
 _Static_assert(sizeof(struct massager_now) == 44, "no padding behind");
 
+_Static_assert(MASSAGER_REST_S * 1000ul + 999ul <= UINT16_MAX, "the rest fits 16 bits");
+_Static_assert(MASSAGER_CEILING_HOLD_MS < UINT16_MAX, "the hold of the ceiling fits 16 bits");
+
 static const uint32_t RUN_MAX_MS = MASSAGER_RUN_MAX_S * 1000ul;
 static const uint16_t REST_MS = MASSAGER_REST_S * 1000u;
 static const uint16_t SENSED =
@@ -98,7 +101,7 @@ static void cut(struct massager *device)
 static void latch(struct massager *device, uint16_t faults, uint8_t reason)
 {
     cut(device);
-    end_session(device, reason);
+    (void)end_session(device, reason);
     device->now.faults |= faults;
     if (device->now.latch_id == 0u) {
         device->last_latch = next_id(device->last_latch);
@@ -140,7 +143,7 @@ void massager_boot(struct massager *device, const struct massager_config *config
     gate_boot(device);
     note(device, MASSAGER_NOTE_BOOT);
     add_event(device, MASSAGER_EVENT_CODE_BOOT);
-    send_events(device);
+    (void)send_events(device);
 }
 
 void machine_open_session(struct massager *device, uint32_t nonce, uint8_t sequence)
@@ -204,7 +207,7 @@ void massager_button(struct massager *device)
     if (has(device, MASSAGER_CAPABILITY_BUTTON) &&
         machine_stop(device, MASSAGER_EVENT_CODE_BUTTON)) {
         note(device, MASSAGER_NOTE_BUTTON);
-        send_events(device);
+        (void)send_events(device);
     }
 }
 
@@ -219,7 +222,7 @@ void massager_feet(struct massager *device, bool are_on)
         device->feet_lifted = 0u;
         add_event(device, MASSAGER_EVENT_CODE_FEET_BACK);
         note(device, MASSAGER_NOTE_FEET_BACK);
-        send_events(device);
+        (void)send_events(device);
     }
 }
 
@@ -319,10 +322,14 @@ static void count_run(struct massager_now *now, bool was_on)
 
 static void expire_lease(struct massager *device)
 {
-    if (!device->now.is_leased || --device->now.lease_left_ms != 0u) {
+    if (!device->now.is_leased) {
         return;
     }
-    end_session(device, MASSAGER_END_REASON_LEASE_EXPIRED);
+    device->now.lease_left_ms--;
+    if (device->now.lease_left_ms != 0u) {
+        return;
+    }
+    (void)end_session(device, MASSAGER_END_REASON_LEASE_EXPIRED);
     gate_fall(device, MASSAGER_LEASE_FALL_PERMILLE_S);
     add_event(device, MASSAGER_EVENT_CODE_LEASE_EXPIRED);
     note(device, MASSAGER_NOTE_LEASE_EXPIRED);
@@ -334,7 +341,7 @@ static void expire_run(struct massager *device)
         return;
     }
     device->now.is_resting = 1u;
-    end_session(device, MASSAGER_END_REASON_RUN_LIMIT);
+    (void)end_session(device, MASSAGER_END_REASON_RUN_LIMIT);
     gate_fall(device, MASSAGER_SOFT_FALL_PERMILLE_S);
     add_event(device, MASSAGER_EVENT_CODE_RUN_LIMIT);
     note(device, MASSAGER_NOTE_RUN_LIMIT);
@@ -355,8 +362,11 @@ static void expire_rest(struct massager *device)
 
 static void expire_feet(struct massager *device)
 {
-    if (device->now.token == 0u || device->now.feet_on || device->feet_lifted ||
-        ++device->feet_off_ms < MASSAGER_FEET_OFF_MS) {
+    if (device->now.token == 0u || device->now.feet_on || device->feet_lifted) {
+        return;
+    }
+    device->feet_off_ms++;
+    if (device->feet_off_ms < MASSAGER_FEET_OFF_MS) {
         return;
     }
     device->feet_lifted = 1u;
@@ -380,5 +390,5 @@ void massager_step(struct massager *device)
     expire_rest(device);
     expire_feet(device);
     note(device, MASSAGER_NOTE_STEP);
-    send_events(device);
+    (void)send_events(device);
 }

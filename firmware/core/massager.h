@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 enum {
-    MASSAGER_EVENT_RING = 6, /* events kept until the line has room; older ones are lost (3.6) */
+    MASSAGER_EVENT_RING = 6, /* events kept until the line has room or a command comes (3.6) */
     MASSAGER_SENSE_MAX_MS = 500, /* readings older than this are a SENSOR fault */
 };
 

@@ -17,12 +17,7 @@ GET_STATUS = bytes.fromhex("01070c0000701f8f6f")
 
 
 class Opened(HostCore):
-    """A core whose memory can be written, and whose sensors can be kept from speaking."""
-
-    def write(self, **values: int) -> None:
-        """As a fault of the memory would."""
-        for name, value in values.items():
-            setattr(self._now, name, value)
+    """A core whose sensors can be kept from speaking."""
 
     def step_without_sensors(self, ms: int) -> None:
         for _ in range(ms):
@@ -79,16 +74,32 @@ def test_memory_that_says_what_cannot_be_is_output_0_and_a_latched_fault(
     damage: dict[str, int],
 ) -> None:
     core = running()
-    core.write(**damage)
+    for field, value in damage.items():
+        core.poke(field, value)
     core.step_without_sensors(1)
     assert (core.output_permille, core.status.faults) == (0, Fault.INTERNAL)
 
 
 def test_memory_that_says_more_is_earned_raises_nothing_beyond_the_setpoint() -> None:
     core = running()
-    core.write(ceiling=4_000_000_000)
+    core.poke("ceiling", 4_000_000_000)
     core.step_without_sensors(2)
     assert core.output_permille == 300
+
+
+def test_an_output_that_jumped_up_comes_down_to_what_was_asked_for() -> None:
+    core = running()
+    core.poke("output", 590_000)
+    core.step_without_sensors(1)
+    assert (core.output_permille, core.status.faults) == (300, 0)
+
+
+@pytest.mark.parametrize("level", [1, 1_000, 199_999])
+def test_an_output_below_the_gentlest_is_left_in_the_next_millisecond(level: int) -> None:
+    core = running()
+    core.poke("output", level)
+    core.step_without_sensors(1)
+    assert core.output_permille == 0 or core.output_permille >= 200
 
 
 def test_a_sound_memory_is_no_fault() -> None:

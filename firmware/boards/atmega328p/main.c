@@ -119,6 +119,9 @@ static void run_due(void)
             sense();
         }
         massager_step(&device);
+        if (device.now.output == 0) {
+            motor_off(); /* again and again: a disturbed register does not turn the motor for long */
+        }
     }
 }
 
