@@ -11,7 +11,7 @@ from typing import Final
 
 from massager.api_client import Conversation, Reply
 from massager.cli.saying import mend_streams, say
-from massager.errors import ExitCode
+from massager.errors import ExitCode, MassagerError
 from massager.runtime_dir import Owner, owners, same_device
 
 ANSWER_S: Final = 1.0
@@ -42,13 +42,17 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """0 once every motor is known to be off, 5 where one is not, 4 where no device was reached."""
     mend_streams()
-    try:
+    if not args.because:
         return _stop(args)
-    finally:
-        if args.because:
-            from massager.cli.because import note_because
+    try:
+        code = _stop(args)
+    except MassagerError as error:
+        say(f"massager: {error}", sys.stderr)
+        code = error.exit_code
+    from massager.cli.because import note_because
 
-            note_because(args.because)
+    note_because(args.because)
+    return code
 
 
 def _stop(args: Namespace) -> int:

@@ -6,6 +6,7 @@ Each command is a process of its own, so whatever holds here holds over restarts
 import json
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -267,6 +268,28 @@ def test_a_controller_that_is_killed_has_used_what_it_ran_for(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("person")
+def test_of_two_starts_at_once_at_most_one_begins(tmp_path: Path) -> None:
+    """Two devices, and one person's feet."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    places = {"XDG_CONFIG_HOME": "config", "XDG_DATA_HOME": "data", "MASSAGER_RUNTIME_DIR": "run"}
+    shared = {name: str(tmp_path / place) for name, place in places.items()}
+    for folder in folders:
+        folder.mkdir()
+    with ExitStack() as stack:
+        sessions = [
+            stack.enter_context(Running(folder, *START, "--json", extra=shared))
+            for folder in folders
+        ]
+        for session in sessions:
+            massages(session)
+        codes = [session.process.poll() for session in sessions]
+        assert codes.count(None) == 1
+        assert codes.count(3) == 1
+        refused = sessions[0 if codes[0] == 3 else 1]
+        assert "a session runs already, on this or another device" in "".join(refused.lines())
+
+
+@pytest.mark.usefixtures("person")
 def test_three_sittings_are_a_day(tmp_path: Path) -> None:
     for hours in (9, 6, 3):
         use(tmp_path, 13, ended_ms_ago=hours * 60 * MINUTE)
@@ -331,6 +354,13 @@ def test_a_reason_that_nobody_knows_stops_all_the_same(tmp_path: Path) -> None:
     assert row.because is not None
     assert row.because.isprintable()
     assert len(row.because) == 80
+
+
+def test_advice_comes_after_the_word_that_nothing_could_be_stopped(tmp_path: Path) -> None:
+    done = massager(tmp_path, "stop", "--because", "shock")
+    assert done.code == 4
+    assert "no device is chosen to send a stop to" in done.err
+    assert "Pull the plug and do not use it again" in done.out
 
 
 def test_a_history_that_cannot_be_used_does_not_fail_the_stop(tmp_path: Path) -> None:
