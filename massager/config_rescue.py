@@ -39,6 +39,24 @@ def load_for_stop(flags: Mapping[str, object], environ: Mapping[str, str]) -> Co
             )
             if (tried := _tried(config, key, flags, variables, longer)) is not None:
                 file, config = longer, tried
+    return _with_devices(config, flags, variables, file, whole)
+
+
+def _with_devices(
+    config: Config,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    file: ConfigText,
+    whole: ConfigText,
+) -> Config:
+    """And each of [[devices]] that is right by itself."""
+    tables = whole.table.get("devices")
+    good: list[object] = []
+    for table in tables if isinstance(tables, list) and config.device is None else ():
+        longer = {**file.table, "devices": [*good, table]}
+        text = ConfigText(whole.path, longer, whole.text, whole.readable_by_others)
+        if (tried := _tried(config, "devices", flags, environ, text)) is not None:
+            good, config = [*good, table], tried
     return config
 
 

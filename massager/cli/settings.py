@@ -20,11 +20,16 @@ def device_of(args: Namespace) -> "tuple[DeviceUrl, Settings] | None":
     return _device(config, speed=1)
 
 
-def device_to_stop(args: Namespace) -> "tuple[DeviceUrl, Settings] | None":
-    """As `device_of`, whatever else is wrong in the config: for a stop. Says nothing."""
+def devices_of(args: Namespace) -> "list[tuple[DeviceUrl, Settings]]":
+    """Every device of the settings, or the one of the flag."""
+    return _devices(_load({"device": args.device}))
+
+
+def devices_to_stop(args: Namespace) -> "list[tuple[DeviceUrl, Settings]]":
+    """As `devices_of`, whatever else is wrong in the config: for a stop. Says nothing."""
     from massager.config_rescue import load_for_stop
 
-    return _device(load_for_stop({"device": args.device}, os.environ), speed=1)
+    return _devices(load_for_stop({"device": args.device}, os.environ))
 
 
 def settle(args: Namespace) -> "Config":
@@ -54,6 +59,10 @@ def _device(config: "Config", speed: int) -> "tuple[DeviceUrl, Settings] | None"
     from massager.transports import parse_url
 
     return None if config.device is None else (parse_url(config.device), config.settings(speed))
+
+
+def _devices(config: "Config") -> "list[tuple[DeviceUrl, Settings]]":
+    return [(device.url, config.settings()) for device in config.devices]
 
 
 def _load(flags: dict[str, object]) -> "Config":

@@ -17,44 +17,66 @@ NOTHING_TO_STOP: Final = (
 
 
 def stop_device(args: Namespace) -> int:
-    """0 once the device has confirmed output 0, 5 where not. Raises NoDevice, ConfigError."""
-    from massager.cli.settings import device_of
+    """0 once every device has confirmed output 0, 5 where one has not.
+
+    Raises NoDevice, ConfigError.
+    """
+    from massager.cli.settings import devices_of
 
     try:
-        found = device_of(args)
+        found = devices_of(args)
     except ConfigError as mistake:
         return _stop_in_spite_of(mistake, args)
-    if found is None:
+    if not found:
         raise NoDevice(NOTHING_TO_STOP)
-    return _send(*found, args.now)
+    return _send(found, args.now)
 
 
 def _stop_in_spite_of(mistake: ConfigError, args: Namespace) -> int:
     """With what is right in the config. Said only afterwards: nothing delays the stop."""
-    from massager.cli.settings import device_to_stop
+    from massager.cli.settings import devices_to_stop
 
     try:
-        found = device_to_stop(args)
+        found = devices_to_stop(args)
     except ConfigError as error:  # the device itself
-        mistake, found = error, None
-    if found is None:
+        mistake, found = error, []
+    if not found:
         raise ConfigError(f"{mistake}. And {NOTHING_TO_STOP}")
     try:
-        return _send(*found, args.now)
+        return _send(found, args.now)
     finally:
         say(f"massager: {mistake} (the stop did without this setting)", sys.stderr)
 
 
-def _send(url: "DeviceUrl", settings: "Settings", now: bool) -> int:
+def _send(devices: "list[tuple[DeviceUrl, Settings]]", now: bool) -> int:
     import asyncio
 
     from massager.transports.url import SimUrl
 
-    if isinstance(url, SimUrl):
+    outside = [each for each in devices if not isinstance(each[0], SimUrl)]
+    if not outside:
         say("No such session runs, and a simulated device lives only in its session: all is off.")
         return ExitCode.OK
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        return runner.run(_stop(url, settings, now))
+        return runner.run(_stop_all(outside, now))
+
+
+async def _stop_all(devices: "list[tuple[DeviceUrl, Settings]]", now: bool) -> ExitCode:
+    """All at once: no device waits for another. Raises NoDevice where one cannot be reached."""
+    import asyncio
+
+    stops = [_stop(url, settings, now) for url, settings in devices]
+    code, failures = ExitCode.OK, []
+    for outcome in await asyncio.gather(*stops, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            failures.append(outcome)
+        else:
+            code = max(code, outcome)
+    for failure in failures[1:]:
+        say(f"massager: {failure}", sys.stderr)
+    if failures:
+        raise failures[0]
+    return code
 
 
 async def _stop(url: "DeviceUrl", settings: "Settings", now: bool) -> ExitCode:

@@ -172,8 +172,7 @@ def test_a_second_signal_is_output_0_at_once(
 
 
 def test_ctrl_c_ends_the_session_and_not_the_daemon(tmp_path: Path) -> None:
-    (tmp_path / "config" / "massager").mkdir(parents=True)
-    (tmp_path / "config" / "massager" / "config.toml").write_text('device = "sim:"\n')
+    write_config(tmp_path, 'device = "sim:"\n')
     with Daemon(tmp_path, *FAST) as daemon:
         with following(tmp_path, "--json") as session:
             wait_until(lambda: '"warm-up"' in "".join(session.lines()), "the session runs")
@@ -197,8 +196,7 @@ def test_ctrl_c_ends_the_session_and_not_the_daemon(tmp_path: Path) -> None:
 
 
 def test_whoever_only_follows_may_be_killed_and_is_told_when_the_daemon_is(tmp_path: Path) -> None:
-    (tmp_path / "config" / "massager").mkdir(parents=True)
-    (tmp_path / "config" / "massager" / "config.toml").write_text('device = "sim:"\n')
+    write_config(tmp_path, 'device = "sim:"\n')
     with Daemon(tmp_path, *FAST) as daemon:
         with following(tmp_path, "--json") as session:
             wait_until(lambda: '"warm-up"' in "".join(session.lines()), "the session runs")
@@ -312,3 +310,64 @@ def test_its_log_is_one_line_a_record_and_json_where_asked_for(tmp_path: Path) -
         records = [json.loads(line) for line in daemon.log().splitlines()]
     assert {record["level"] for record in records} <= {"debug", "info"}
     assert any("started by socket" in record["text"] for record in records)
+
+
+# --- several devices ------------------------------------------------------------------------------
+
+
+def test_each_of_several_devices_has_its_own_session_and_a_stop_is_for_all(tmp_path: Path) -> None:
+    write_config(
+        tmp_path,
+        '[[devices]]\nname = "bedroom"\ndevice = "sim:?seed=1"\n'
+        '[[devices]]\nname = "sofa"\ndevice = "sim:?seed=2"\nmax_intensity = 4\n',
+    )
+    with Daemon(tmp_path, *FAST) as daemon:
+        unnamed = massager(tmp_path, "start")
+        assert (unnamed.code, "--name: bedroom, sofa" in unnamed.err) == (2, True)
+        above = massager(tmp_path, "start", "--name", "sofa", "--intensity", "5")
+        assert (above.code, "above the cap of 4" in above.err) == (3, True)
+        with daemon.client("bedroom") as bedroom, daemon.client("sofa") as sofa:
+            assert bedroom.ask(request="start", intensity=6)["ok"]
+            assert massager(tmp_path, "intensity", "5").out == "Intensity 5.\n"  # the only one
+            assert sofa.ask(request="start")["session"]["intensity"] == 3
+            several = massager(tmp_path, "pause")
+            assert (several.code, "--name: bedroom" in several.err) == (2, True)
+            assert massager(tmp_path, "pause", "--name", "sofa").code == 0
+            phases = [device["phase"] for device in daemon.devices()]
+            assert phases == ["warm-up", "paused"]
+
+            stopped = massager(tmp_path, "stop")
+
+            assert (stopped.code, stopped.out.count("The motor is off")) == (0, 2)
+        assert [device["phase"] for device in daemon.devices()] == ["ended", "ended"]
+
+
+def test_without_a_daemon_a_stop_goes_to_every_configured_device(
+    tmp_path: Path,
+) -> None:
+    first, second = (tmp_path / name for name in ("first", "second"))
+    first.mkdir()
+    second.mkdir()
+    simulators = [SimulatorProcess(folder, "--pty", folder / "port") for folder in (first, second)]
+    try:
+        tables = [
+            f'[[devices]]\nname = "d{number}"\ndevice = "serial:{folder}/port"\n'
+            for number, folder in enumerate((first, second))
+        ]
+        write_config(tmp_path, "".join(tables))
+        done = massager(tmp_path, "stop")
+        assert (done.code, done.out.count("The motor is off")) == (0, 2)
+        write_config(tmp_path, "".join([*tables, "[[devices]]\nname = 'x'\n"]))
+        done = massager(tmp_path, "stop")  # what is wrong keeps no stop from what is right
+        assert (done.code, done.out.count("The motor is off")) == (0, 2)
+        assert "device is missing" in done.err
+    finally:
+        for simulator in simulators:
+            assert "stop" in [row["why"] for row in simulator.trace()]
+            simulator.stop()
+
+
+def write_config(folder: Path, text: str) -> None:
+    path = folder / "config" / "massager" / "config.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
