@@ -6,7 +6,6 @@ which session, and what the 24 hours before that had been: deleting the history,
 copy in its place, gains no allowance.
 """
 
-import glob
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -182,5 +181,6 @@ def move_aside(path: Path, now: Stamp) -> Path:
 
 def remove_moved(path: Path) -> None:
     """Remove what `move_aside` has kept. Raises OSError."""
-    for aside in path.parent.glob(f"{glob.escape(path.name)}{_MOVED}*"):
-        aside.unlink(missing_ok=True)
+    for aside in path.parent.iterdir():
+        if aside.name.startswith(f"{path.name}{_MOVED}"):
+            aside.unlink(missing_ok=True)

@@ -237,6 +237,7 @@ async def test_a_row_whose_writer_let_go_without_an_end_is_closed_by_the_next(
     place: Place,
 ) -> None:
     first, second = History(place), History(place)
+    assert await second.spent() == []  # it has long been open
     number = (await first.begin(NEW)).id
     await first.close()
     connection = sqlite3.connect(place.path)
