@@ -73,6 +73,8 @@ def _show(environ: Mapping[str, str], *, as_json: bool) -> None:
         _say_json({"path": str(config.path), "exists": exists, "settings": found})
         return
     _say(f"{config.path}{'' if exists else ' (no file yet: the defaults hold)'}")
+    for device in config.devices if len(config.devices) > 1 else ():
+        _say(f"  {'device ' + device.name:<22}{device.url}")
     for each in settings:
         value = "not set" if each.value is None else _text(each.value)
         origin = "" if each.value is None else f"  ({each.origin})"

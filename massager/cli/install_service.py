@@ -14,7 +14,7 @@ from massager.errors import ExitCode, Refused, SessionFailed
 if TYPE_CHECKING:
     from massager.daemon.service_files import ServiceFile
 
-_HIDDEN: Final = ("/home/", "/root/", "/tmp/")  # from the system's service
+_HIDDEN: Final = tuple(f"/{name}/" for name in ("home", "root", "tmp"))  # from that service
 _ENABLE: Final = ("enable", "--now", "massager.service")
 _SYSTEM_STEPS: Final = (
     ["systemd-sysusers", "/etc/sysusers.d/massager.conf"],

@@ -4,6 +4,7 @@ A look asks who is there and how it is (HELLO identify only, GET_STATUS): it ope
 ends none, also not another controller's.
 """
 
+import logging
 import random
 from collections.abc import Callable
 from datetime import datetime
@@ -17,6 +18,8 @@ from massager.daemon.face import Connection, ConnectionState, Sighting
 from massager.daemon.held_line import HeldLine
 from massager.dialogue import Dialogue
 from massager.errors import ConfigError, NoDevice, PortBusy, PortMissing, Refused, WrongDevice
+
+_log = logging.getLogger(__name__)
 
 LOOK_S: Final = 30.0  # while it is there: a lost line is told at once, only silence has to be found
 
@@ -54,6 +57,10 @@ class Presence:
                 identity = await device.identify()
                 status = await device.ask(GetStatus())
         except (NoDevice, Refused, ConfigError) as error:
+            self.failed(error)
+            return
+        except Exception as error:  # must not end the looking for good
+            _log.exception("a look at %s failed for a fault of this program", self._device.name)
             self.failed(error)
             return
         self._failures = 0
