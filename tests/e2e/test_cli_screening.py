@@ -83,6 +83,16 @@ def use(folder: Path, minutes: int, ended_ms_ago: int = 0) -> None:
         store.note_counting(ago(ended_ms_ago))
 
 
+def turns(session: Running) -> None:
+    """Wait until the motor does."""
+
+    def does() -> bool:
+        rows = [json.loads(line) for line in session.lines() if line.endswith("}")]
+        return any(row.get("output_permille") for row in rows)
+
+    wait_until(lambda: does() or session.process.poll() is not None, "the motor turns")
+
+
 def massages(session: Running) -> None:
     """Wait until the warm-up is over: over a minute of the session's clock."""
 
@@ -105,7 +115,7 @@ def test_a_start_that_nobody_watches_is_refused_with_the_way_to_answer(tmp_path:
 
 def test_a_simulated_device_asks_for_nothing_and_uses_nothing_up(tmp_path: Path) -> None:
     with Running(tmp_path, "start", "--device", "sim:", "--speed", "20", "--json") as session:
-        massages(session)
+        turns(session)
         assert session.end(signal.SIGINT) == 130
     with history(tmp_path) as store:
         assert store.spent() == []
@@ -244,7 +254,7 @@ def test_a_sitting_is_kept_over_restarts_and_the_refusal_says_what_fits(tmp_path
     assert "8 min of the 13 min of one sitting are left" in done.err
     assert "6 min of massage would fit now" in done.err
     with Running(tmp_path, *START, *SHORTEST, "--json") as session:
-        massages(session)
+        turns(session)
         refused = massager(tmp_path, *START, *SHORTEST)
         assert "a session runs already, on this or another device" in refused.err
         extended = massager(tmp_path, "extend", "2")
@@ -281,7 +291,7 @@ def test_of_two_starts_at_once_at_most_one_begins(tmp_path: Path) -> None:
             for folder in folders
         ]
         for session in sessions:
-            massages(session)
+            turns(session)
         codes = [session.process.poll() for session in sessions]
         assert codes.count(None) == 1
         assert codes.count(3) == 1
@@ -332,7 +342,7 @@ def test_quiet_hours_refuse_what_is_too_strong_for_them(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("person")
 def test_a_stop_with_a_reason_stops_first_then_notes_it_and_advises(tmp_path: Path) -> None:
     with Running(tmp_path, *START, "--json") as session:
-        massages(session)
+        turns(session)
         done = massager(tmp_path, "stop", "--because", "tingling")
         assert done.code == 0
         assert session.wait() == 0
@@ -345,7 +355,7 @@ def test_a_stop_with_a_reason_stops_first_then_notes_it_and_advises(tmp_path: Pa
 
 def test_a_reason_that_nobody_knows_stops_all_the_same(tmp_path: Path) -> None:
     with Running(tmp_path, "start", "--device", "sim:", "--speed", "20", "--json") as session:
-        massages(session)
+        turns(session)
         done = massager(tmp_path, "stop", "--because", "the\x1b[31m cat\n" + "x" * 500)
         assert done.code == 0
         assert session.wait() == 0
@@ -366,7 +376,7 @@ def test_advice_comes_after_the_word_that_nothing_could_be_stopped(tmp_path: Pat
 def test_a_history_that_cannot_be_used_does_not_fail_the_stop(tmp_path: Path) -> None:
     sim = ("start", "--device", "sim:", "--speed", "20", "--json")
     with Running(tmp_path, *sim) as session:
-        massages(session)
+        turns(session)
         (tmp_path / "other.db").write_bytes(b"no history" * 1000)
         (tmp_path / "folder").mkdir()
         broken = {"MASSAGER_HISTORY": str(tmp_path / "folder")}
