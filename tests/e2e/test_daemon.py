@@ -326,6 +326,8 @@ def test_each_of_several_devices_has_its_own_session_and_a_stop_is_for_all(tmp_p
         assert (unnamed.code, "--name: bedroom, sofa" in unnamed.err) == (2, True)
         above = massager(tmp_path, "start", "--name", "sofa", "--intensity", "5")
         assert (above.code, "above the cap of 4" in above.err) == (3, True)
+        assert massager(tmp_path, "arm").code == 2
+        assert massager(tmp_path, "arm", "--name", "sofa").out.startswith("Armed: the next start")
         with daemon.client("bedroom") as bedroom, daemon.client("sofa") as sofa:
             assert bedroom.ask(request="start", intensity=6)["ok"]
             assert massager(tmp_path, "intensity", "5").out == "Intensity 5.\n"  # the only one

@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from massager import runtime_dir
 from massager.errors import ConfigError, Refused
-from massager.runtime_dir import Owner, claim_device, own_directory, owners, same_device
+from massager.runtime_dir import (
+    Owner,
+    claim_daemon,
+    claim_device,
+    own_directory,
+    owners,
+    same_device,
+    socket_fits,
+)
 
 
 def test_it_is_made_for_its_owner_only(tmp_path: Path) -> None:
@@ -128,3 +137,55 @@ def test_one_serial_port_is_one_device_under_all_its_paths(tmp_path: Path) -> No
     assert one == same_device(f"serial:{tmp_path}/ttyUSB0")
     assert same_device("serial:A50285BI") == "serial:A50285BI"
     assert same_device("tcp://foot:3333") != same_device("tcp://foot:3334")
+
+
+# --- daemons --------------------------------------------------------------------------------------
+
+
+def test_a_daemon_has_a_socket_for_each_device_and_a_session_one_without_a_name(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "run"
+    path.mkdir(mode=0o700)
+    others = ("78.sofa.device", "x.sock", "7.a.b.sock")
+    for name in ("77.sock", "78.bed-room.sock", "78.sofa.sock", *others):
+        (path / name).touch()
+
+    found = owners({"MASSAGER_RUNTIME_DIR": str(path)})
+
+    assert [(owner.pid, owner.name) for owner in found] == [
+        (77, None),
+        (78, "bed-room"),
+        (78, "sofa"),
+    ]
+    assert [owner.takes_starts() for owner in found] == [False, True, True]
+    found[2].forget()
+    assert not list(path.glob("78.sofa.*"))
+
+
+def test_there_is_one_daemon_and_the_second_is_told_which(tmp_path: Path) -> None:
+    held = claim_daemon(str(tmp_path), os.getpid())
+    with pytest.raises(Refused, match=f"a daemon of yours runs already: process {os.getpid()}"):
+        claim_daemon(str(tmp_path), 4711)
+    os.close(held)
+    os.close(claim_daemon(str(tmp_path), os.getpid()))
+
+
+def test_a_name_that_is_too_long_for_a_socket_is_known_before_it_is_opened(tmp_path: Path) -> None:
+    assert socket_fits("/run/massager", "n" * 24)
+    assert not socket_fits("/run/" + "d" * 80, "n" * 24)
+
+
+def test_the_systems_service_is_found_by_whoever_may_enter_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "system"
+    system.mkdir()
+    (system / "99.massager.sock").touch()
+    monkeypatch.setattr(runtime_dir, "SYSTEM_DIRECTORY", str(system))
+
+    system.chmod(0o750)
+    assert (99, "massager") in [(owner.pid, owner.name) for owner in owners({})]
+    for open_to_others in (0o770, 0o755, 0o751):
+        system.chmod(open_to_others)
+        assert 99 not in [owner.pid for owner in owners({})]
