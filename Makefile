@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types check firmware firmware-size esphome bench fuzz mutants soak lock clean
+.PHONY: help setup demo test lint types check firmware firmware-size esphome home-assistant bench fuzz mutants soak lock clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,15 @@ firmware-size: ## how much of that chip it takes
 esphome: ## ESPHome for a device on an ESP32, in an environment of its own
 	@$(MAKE) --no-print-directory -C firmware esphome PYTHON=$(PYTHON)
 	@echo firmware/build/esphome-venv/bin/esphome
+
+HA_PYTHON ?= $(PYTHON)
+HA_VENV := build/home-assistant-venv
+home-assistant: $(STAMP) ## the bridge and the blueprints in a real Home Assistant: HA_VERSION===2026.2.3
+	@test -x $(HA_VENV)/bin/python || $(HA_PYTHON) -m venv $(HA_VENV)
+	@$(HA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(HA_PIP) 'homeassistant$(HA_VERSION)'
+	@$(HA_VENV)/bin/python -m tests.campaigns.home_assistant_needs | xargs \
+	  $(HA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(HA_PIP)
+	@$(HA_VENV)/bin/python -m tests.campaigns.real_home_assistant
 
 bench: $(STAMP) ## measure, beside the peers, and write benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run

@@ -140,7 +140,16 @@ ENTITIES: Final = (
         state=_of("program"),
         command=f'{{"action":"set","program":{{{{ value | to_json }}}},{_AT}}}',
     ),
-    _enum("phase", "Phase", PHASES, icon="mdi:foot-print"),
+    Entity(
+        "phase",
+        "sensor",
+        "Phase",
+        {"device_class": "enum", "options": list(PHASES), "icon": "mdi:foot-print"},
+        state=_of("phase"),
+        # By these the blueprints find this entity and decide, whatever a person calls it.
+        attributes="{{ {'massager': 'phase', 'minutes_left': value_json.minutes_left,"
+        " 'rest_until': value_json.rest_until} | to_json }}",
+    ),
     _sensor("ends_at", "Ends at", device_class="timestamp"),
     _sensor("time_left", "Time left", device_class="duration", unit_of_measurement="min"),
     _enum("stop_reason", "Stop reason", STOP_REASONS, icon="mdi:help-circle-outline"),

@@ -103,6 +103,7 @@ class Eye:
             ends_at=_iso(self._end(snapshot)),
             rest_until=_iso(today.rest_until),
             minutes_today=None if motor_on_ms is None else -(-motor_on_ms // 60_000),
+            minutes_left=_minutes_left(today),
             last_error=last_error,
         )
 
@@ -123,6 +124,13 @@ class Eye:
         if self._ends_at is None or abs(ends_at - self._ends_at) > _SAME_END:
             self._ends_at = ends_at
         return self._ends_at
+
+
+def _minutes_left(today: Today) -> int | None:
+    """Whole minutes of motor-on time that the sitting and the day leave."""
+    if today.sitting_left_ms is None or today.day_left_ms is None:
+        return None
+    return min(today.sitting_left_ms, today.day_left_ms) // 60_000
 
 
 def _iso(moment: datetime | None) -> str | None:

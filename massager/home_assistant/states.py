@@ -43,7 +43,8 @@ class View:
     armed_until: str | None
     ends_at: str | None
     rest_until: str | None
-    minutes_today: float | None
+    minutes_today: int | None
+    minutes_left: int | None
     last_error: str | None
 
 
@@ -75,6 +76,7 @@ def state_of(view: View) -> dict[str, Any]:
         "stop_reason": None if is_paused else now.reason,
         "stop_detail": _cut(now.detail) if now.detail and not is_paused else None,
         "minutes_today": view.minutes_today,
+        "minutes_left": view.minutes_left,
         "rest_until": view.rest_until,
         "connection": view.connection,
         "connection_reason": _cut(view.connection_reason),
