@@ -10,6 +10,7 @@ from typing import Final
 from firmware_protocol.limits import PROTOCOL_MAJOR
 from firmware_protocol.link import Answered
 from firmware_protocol.messages import (
+    EndReason,
     GetLimits,
     GetStatus,
     Identity,
@@ -29,6 +30,8 @@ from massager.session_moves import Step, ended_by_device
 IN_USE: Final = (
     "another controller drives the device; stop that session first (`massager stop`, there)"
 )
+# Whoever stopped it wanted a motor that is off, and knew of no start that waited.
+WAS_STOPPED: Final = "another controller drove the device until just now; start again"
 
 
 def arming_answered(state: Arming, event: Answered, now_ms: int) -> Step:
@@ -44,9 +47,7 @@ def arming_answered(state: Arming, event: Answered, now_ms: int) -> Step:
             state = replace(state, identity=identity)
             return state, (GetLimits(),) if state.free else (GetStatus(),)
         case Status() as status if isinstance(event.command, GetStatus):
-            if state.free or status.state == DeviceState.RUNNING or status.lease_left_ms > 0:
-                return state, ()  # a dead controller's lease runs out: ask again at the next tick
-            return replace(state, free=True), (OpenSession(),)
+            return _free_or_driven(state, status)
         case Limits() as limits if state.identity is not None:
             try:
                 levels = Levels(limits.gentlest_permille, limits.max_permille)
@@ -60,6 +61,17 @@ def arming_answered(state: Arming, event: Answered, now_ms: int) -> Step:
             return _arming_refused(state, nak)
         case _:
             return state, ()
+
+
+def _free_or_driven(state: Arming, status: Status) -> Step:
+    """Whose device it is. A dead controller's lease is waited for, and nothing else is."""
+    if state.free:
+        return state, ()
+    if status.state == DeviceState.RUNNING or status.lease_left_ms > 0:
+        return replace(state, driven=True), ()  # ask again at the next tick
+    if state.driven and status.end_reason != EndReason.LEASE_EXPIRED:
+        return handshake_ended(state, StopReason.REFUSED, WAS_STOPPED), ()
+    return replace(state, free=True), (OpenSession(),)
 
 
 def _wrong_device(state: Arming, identity: Identity) -> Ended | None:

@@ -168,6 +168,7 @@ class Arming:
     choice: Choice
     since_ms: int
     free: bool = False  # nobody else drives the device: this session may be opened
+    driven: bool = False  # somebody else did when this was asked for
     identity: Identity | None = None
     levels: Levels | None = None
     before: Course | None = None  # a session that a person resumes over a new link

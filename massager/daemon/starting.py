@@ -10,7 +10,7 @@ from massager.daemon.backoff import wait_s
 from massager.daemon.face import Order, RefusalKind, RefusedStart
 from massager.daemon.held_line import HeldLine
 from massager.daemon.presence import Presence
-from massager.errors import ConfigError, NoDevice, Refused
+from massager.errors import ConfigError, NoDevice, PortBusy, Refused
 from massager.session_model import (
     Arming,
     Ended,
@@ -73,7 +73,8 @@ class Starting:
             tries += 1
             try:
                 return await self._try(terms, until_s)
-            except (Refused, ConfigError) as error:
+            except (Refused, ConfigError, PortBusy) as error:
+                # Whoever drives it may be stopped, and that must not be what this begins with.
                 return RefusedStart(RefusalKind.BUSY, str(error))
             except NoDevice as error:
                 self._presence.failed(error)

@@ -20,6 +20,7 @@ from massager.daemon.face import (
 )
 from massager.daemon.keeper import Keeper
 from massager.daemon.paperwork import NoOffice
+from massager.errors import PortBusy
 from massager.plan import Choice, Shape
 from massager.programs import load_program
 from massager.session_model import Extend, HardStop, Pause, Resume, SetIntensity, SoftStop
@@ -64,6 +65,18 @@ class Hanging(Device):
     async def open(self, receiver: Receiver) -> None:
         self.openings += 1
         await asyncio.Event().wait()
+
+
+class Busy(Device):
+    """One whose port another program holds until it is let go."""
+
+    held = True
+
+    async def open(self, receiver: Receiver) -> None:
+        if self.held:
+            self.openings += 1
+            raise PortBusy("the port is in use by pid 42; close that program, or stop it first")
+        await super().open(receiver)
 
 
 def settings(**changes: object) -> DeviceSettings:
@@ -235,6 +248,20 @@ async def test_a_start_waits_for_an_absent_device_and_takes_it_when_it_comes() -
         assert keeper.snapshot().phase == "connecting"
         device.replug()
         assert isinstance(await starting, Started)
+
+
+async def test_a_start_does_not_wait_until_another_program_lets_go_of_the_port() -> None:
+    """That program may end because somebody has stopped its session."""
+    device = Busy()
+    async with kept(device) as keeper:
+        refused = await asyncio.wait_for(keeper.start(order()), 0.1)
+        assert isinstance(refused, RefusedStart)
+        assert refused.kind is RefusalKind.BUSY
+        assert "in use by pid 42" in refused.why
+        device.held = False
+        await asyncio.sleep(60)
+        assert connection_of(keeper) is ConnectionState.HERE
+        assert not [row for row in device.trace if row.token]
 
 
 async def test_a_start_gives_up_after_15_s_and_says_why() -> None:

@@ -63,6 +63,7 @@ from tests.session_examples import (
 
 IDLE_STATUS = replace(STATUS_OFF, state=DeviceState.IDLE, lease_left_ms=0)
 KNOWN = replace(ARMING, identity=IDENTITY)
+DRIVEN = replace(KNOWN, driven=True)
 REAL = 31  # every capability but SIMULATED
 PERMITTED = replace(ARMING, terms=Terms(permit=Permit()))
 FREE = replace(KNOWN, free=True)
@@ -347,12 +348,29 @@ def test_a_late_status_does_not_open_a_second_session() -> None:
 )
 def test_a_state_or_a_lease_alone_says_that_somebody_drives_it(changes: dict[str, int]) -> None:
     status = replace(IDLE_STATUS, **changes)
-    assert step(KNOWN, Answered(GetStatus(), status), NOW) == (KNOWN, ())
+    assert step(KNOWN, Answered(GetStatus(), status), NOW) == (DRIVEN, ())
 
 
 def test_a_device_that_another_controller_drives_is_not_touched() -> None:
-    assert step(KNOWN, Answered(GetStatus(), STATUS), NOW) == (KNOWN, ())
-    assert step(KNOWN, Tick(), NOW) == (KNOWN, (GetStatus(),))
+    assert step(KNOWN, Answered(GetStatus(), STATUS), NOW) == (DRIVEN, ())
+    assert step(DRIVEN, Tick(), NOW) == (DRIVEN, (GetStatus(),))
+
+
+def test_a_start_that_waited_for_a_dead_controller_begins_once_its_lease_has_run_out() -> None:
+    over = replace(IDLE_STATUS, end_reason=EndReason.LEASE_EXPIRED)
+    state, outputs = step(DRIVEN, Answered(GetStatus(), over), NOW)
+    assert (state, outputs) == (replace(DRIVEN, free=True), (OpenSession(),))
+
+
+@pytest.mark.parametrize("end", [EndReason.STOP, EndReason.EMERGENCY_STOP, EndReason.NONE, 99])
+def test_a_start_does_not_outlive_the_stop_of_the_session_that_it_waited_for(end: int) -> None:
+    """Whoever stops the motor does not know that somebody else's start is waiting."""
+    stopped = replace(IDLE_STATUS, end_reason=end)
+    state, outputs = step(DRIVEN, Answered(GetStatus(), stopped), NOW)
+    assert outputs == ()
+    reason, detail = ended(state)
+    assert reason is StopReason.REFUSED
+    assert "start again" in detail
 
 
 def test_a_device_that_another_controller_drives_for_8_s_is_refused_and_the_owner_meant() -> None:
@@ -507,7 +525,7 @@ def test_a_lease_that_runs_is_somebody_s_whatever_state_the_device_is_in() -> No
     """In the fall for lifted feet the state is STOPPING, and the session is not over."""
     falling = replace(IDLE_STATUS, state=3, lease_left_ms=1399, output_permille=300)
     state, outputs = step(KNOWN, Answered(GetStatus(), falling), NOW)
-    assert state == KNOWN
+    assert state == DRIVEN
     assert outputs == ()
 
 
