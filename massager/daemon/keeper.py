@@ -15,22 +15,21 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from massager.config_devices import DeviceSettings, RemoteStart
 from massager.controller import Controller
+from massager.daemon import news
 from massager.daemon.choosing import Defaults
 from massager.daemon.face import (
     Connection,
-    DaemonEvent,
     Order,
     RefusalKind,
     RefusedStart,
     SessionEnded,
-    SessionStarted,
     Sighting,
     Started,
-    StartRefused,
     Subscription,
     Today,
 )
 from massager.daemon.held_line import HeldLine
+from massager.daemon.news import News
 from massager.daemon.paperwork import Office, Papers
 from massager.daemon.presence import Presence, now
 from massager.daemon.starting import Starting, is_under_way
@@ -130,8 +129,7 @@ class Keeper:
         self._errand: asyncio.Task[None] | None = None  # a look, which anything else breaks off
         self._clearing = False
         self._works: set[asyncio.Task[Any]] = set()
-        self._waiting: list[asyncio.Future[None]] = []
-        self._subscriptions: list[Subscription] = []
+        self._news = News()
         self._rested = asyncio.Event()
         self._rested.set()
 
@@ -225,14 +223,12 @@ class Keeper:
 
     async def changed(self) -> None:
         """Wait for the next change of anything here. Read, wait, read again: changes merge."""
-        change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(change)
-        await change
+        await self._news.changed()
 
     def subscribe(self, subscription: Subscription | None = None) -> Subscription:
         """Its events from now on."""
         subscription = subscription or Subscription()
-        self._subscriptions.append(subscription)
+        self._news.subscribe(subscription)
         return subscription
 
     # --- what a person may do -------------------------------------------------------------------
@@ -246,13 +242,14 @@ class Keeper:
             await self._rested.wait()  # the last one's row is on its way to the disk
         refused = self._refusal(order)
         if refused is not None:
-            return self._refused(order, refused)
+            self._news.say(news.refused(self.name, order, refused))
+            return refused
         needs = self.device.remote_start
         starting = Starting(order, self._line, self._presence, needs, self._chance)
         self._session = _Session(starting, self._office.papers(self.device, order))
         self._rested.clear()
         beginning = self._work(self._begin(self._session))
-        self._tell()
+        self._news.tell()
         return await asyncio.shield(beginning)
 
     def request(self, request: Request) -> str | None:
@@ -296,13 +293,13 @@ class Keeper:
             self._clearing = False
             self._line.stirred.set()
         self._presence.saw(found.identity, found.status)
-        self._tell()
+        self._news.tell()
         return None
 
     def arm(self) -> datetime:
         """Somebody is at the device: let the next remote start through, once; until when."""
         self.armed_until = now() + ARMED_FOR
-        self._tell()
+        self._news.tell()
         return self.armed_until
 
     # --- for the house --------------------------------------------------------------------------
@@ -358,12 +355,15 @@ class Keeper:
             session.starting.halt(SoftStop(StopReason.FAULT, outcome.why))
         if isinstance(outcome, RefusedStart):
             await self._give_up(session, outcome)
-            return self._refused(order, outcome)
+            self._news.say(news.refused(self.name, order, outcome))
+            return outcome
         if order.origin.is_remote:
             self.armed_until = None
         self._saw(outcome)
         started = Started(session.papers.session_id, now())
-        self._say(self._started(session, started.at))
+        course = course_of(outcome.state)
+        simulated = course is not None and course.identity.is_simulated
+        self._news.say(news.started(self.name, order, started, simulated=simulated))
         self._work(self._follow(session, outcome))
         return started
 
@@ -402,18 +402,19 @@ class Keeper:
     async def _follow(self, session: _Session, controller: Controller) -> None:
         """Tell of every change until the end, then note it."""
         await self._until_ended(controller)
-        self.last_end = ended = self._ended(session, controller.snapshot())
+        row = session.papers.session_id
+        self.last_end = ended = news.ended(self.name, session.order, controller.snapshot(), row)
         self._controller, self._session = controller, None
         self._saw(controller)
         await controller.close()
         await self._close_papers(session, controller.snapshot())
-        self._say(ended)
+        self._news.say(ended)
         self._is_at_rest()
 
     async def _until_ended(self, controller: Controller) -> None:
         while not isinstance(controller.state, Ended):
             await controller.changed()
-            self._tell()
+            self._news.tell()
 
     async def _close_papers(self, session: _Session, ended: Snapshot) -> None:
         if session.following is not None:
@@ -429,7 +430,7 @@ class Keeper:
     def _is_at_rest(self) -> None:
         if not is_under_way(self._newest):
             self._rested.set()
-        self._tell()
+        self._news.tell()
 
     # --- a stop -----------------------------------------------------------------------------------
 
@@ -449,7 +450,7 @@ class Keeper:
             detail = f"the device is not reached: {self.connection.reason or 'not looked yet'}"
             self._controller = None
             self._idle_state = Ended(None, request.reason, detail, output_confirmed=False)
-            self._tell()
+            self._news.tell()
             return
         if self._errand is not None:
             self._errand.cancel()
@@ -459,7 +460,7 @@ class Keeper:
         self._rested.clear()
         controller.request(request)
         self._work(self._see_stop_through(controller))
-        self._tell()
+        self._news.tell()
 
     async def _see_stop_through(self, controller: Controller) -> None:
         await self._until_ended(controller)
@@ -486,7 +487,7 @@ class Keeper:
             _log.info(
                 "%s: %s%s", self.name, after.state, f": {after.reason}" if after.reason else ""
             )
-        self._tell()
+        self._news.tell()
 
     async def _break_off(self) -> None:
         """End a look that is going on, and wait until it has let go of the line."""
@@ -509,8 +510,6 @@ class Keeper:
         """Of the session, once its line is open; else of the last one, or of a mere stop."""
         return self._controller if self._session is None else self._session.controller
 
-    # --- news -------------------------------------------------------------------------------------
-
     @property
     def _terms(self) -> Terms:
         return Terms(self.speed, self.device.device_id, self.device.max_intensity)
@@ -520,64 +519,3 @@ class Keeper:
         self._works.add(task)
         task.add_done_callback(self._works.discard)
         return task
-
-    def _tell(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for change in waiting:
-            if not change.done():
-                change.set_result(None)
-
-    def _say(self, event: DaemonEvent) -> None:
-        self._subscriptions = [each for each in self._subscriptions if not each.is_closed]
-        for subscription in self._subscriptions:
-            subscription.put(event)
-        self._tell()
-
-    def _started(self, session: _Session, at: datetime) -> SessionStarted:
-        choice, course = session.order.choice, course_of(self.state)
-        started = SessionStarted(
-            self.name,
-            at,
-            session.order.origin,
-            choice.program.name,
-            choice.intensity,
-            choice.massage_ms / 60_000,
-            choice.warmup_ms / 1000,
-            course is not None and course.identity.is_simulated,
-            session.papers.session_id,
-        )
-        _log.info(
-            "%s: started by %s: %s, intensity %d, %g min after %g s of warm-up",
-            *(self.name, started.origin, started.program, started.intensity, started.minutes),
-            started.warmup_s,
-        )
-        return started
-
-    def _ended(self, session: _Session, end: Snapshot) -> SessionEnded:
-        ended = SessionEnded(
-            self.name,
-            now(),
-            session.order.origin,
-            end.reason or "",
-            end.detail or "",
-            end.motor_on_ms,
-            end.highest_output_permille,
-            bool(end.output_confirmed),
-            session.papers.session_id,
-        )
-        _log.info(
-            "%s: ended (%s%s), motor on for %.1f s, output 0 %s",
-            *(self.name, ended.reason, f": {ended.detail}" if ended.detail else ""),
-            ended.motor_on_ms / 1000,
-            "confirmed" if ended.output_confirmed else "not confirmed",
-        )
-        return ended
-
-    def _refused(self, order: Order, refused: RefusedStart) -> RefusedStart:
-        _log.info("%s: start by %s refused (%s): %s", self.name, order.origin, *_words(refused))
-        self._say(StartRefused(self.name, now(), order.origin, refused.kind, refused.why))
-        return refused
-
-
-def _words(refused: RefusedStart) -> tuple[str, str]:
-    return refused.kind.value, refused.why
