@@ -270,8 +270,8 @@ class HostCore:
     # --- what is done to it -------------------------------------------------------------------
 
     def advance(self, ms: int) -> None:
-        """Let time pass, the motor's too."""
-        while ms:
+        """Let time pass, the motor's too; none where `ms` is not above 0."""
+        while ms > 0:
             until_grid_ms = STEP_MS - self.now_ms % STEP_MS
             if until_grid_ms == 1 and not self._is_quiet:
                 self._sense()

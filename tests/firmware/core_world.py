@@ -28,7 +28,7 @@ class CorePort:
         self._take()
 
     def tick(self, now_ms: int) -> None:
-        self.core.advance(now_ms - self.core.now_ms)
+        self.core.advance(now_ms - self.core.now_ms)  # a reset took it ahead of this clock
         self._take()
 
     def data_to_send(self, now_ms: int) -> list[bytes]:
