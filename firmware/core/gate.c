@@ -34,9 +34,14 @@ uint16_t whole_permille(uint32_t level)
 /* The one assignment of the motor's output. */
 static void set_output(struct massager *device, uint32_t output)
 {
-    uint16_t before = whole_permille(device->now.output);
-    uint16_t after = whole_permille(output);
+    uint16_t before;
+    uint16_t after;
 
+    if (output == device->now.output && output != 0u) {
+        return; /* the usual case, and a division is long on a small chip */
+    }
+    before = whole_permille(device->now.output);
+    after = whole_permille(output);
     device->now.output = output;
     if (output == 0u) {
         device->now.ceiling = exact(device->config->gentlest_permille);

@@ -80,15 +80,18 @@ def tried(mutant: Mutant) -> Verdict:
             *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
             *("--no-header", "--tb=no", "-k", _CHOICE, *TESTS),
         ]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Verdict(mutant, "a test that did not come to its end")
     if done.returncode == 0:
         return Verdict(mutant, "")
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
