@@ -189,7 +189,7 @@ class Follower:
                 self._now = _snapshot(reply["session"])
         elif "refusal" in reply["error"]:
             reason = _REASONS.get(reply["error"]["refusal"], StopReason.REFUSED)
-            self._end(reason, reason_of(reply))
+            self._end(reason, reason_of(reply).removeprefix("the device was not reached: "))
         else:
             self._reporter.refused(reason_of(reply))
 

@@ -447,9 +447,10 @@ class Keeper:
     def _stop_at_rest(self, request: SoftStop | HardStop) -> None:
         """No session of ours runs: the stop goes to the device all the same."""
         if not self._line.is_open:
-            detail = f"the device is not reached: {self.connection.reason or 'not looked yet'}"
-            self._controller = None
-            self._idle_state = Ended(None, request.reason, detail, output_confirmed=False)
+            if self.is_known_to_be_off:  # else the end that nobody confirmed is what is to be seen
+                detail = f"the device is not reached: {self.connection.reason or 'not looked yet'}"
+                self._controller = None
+                self._idle_state = Ended(None, request.reason, detail, output_confirmed=False)
             self._news.tell()
             return
         if self._errand is not None:

@@ -344,10 +344,14 @@ async def test_a_device_that_stays_away_ends_the_session_and_never_starts_again(
         await keeper.rest()
         assert keeper.last_end is not None
         assert (keeper.last_end.reason, keeper.last_end.output_confirmed) == ("link lost", False)
+        assert keeper.request(SoftStop()) is None
+        assert (keeper.snapshot().device, keeper.snapshot().output_confirmed) == ("sim-0001", False)
+        assert not keeper.is_known_to_be_off
         device.replug()
         await asyncio.sleep(60)
         assert connection_of(keeper) is ConnectionState.HERE
         assert device.output == 0
+        assert keeper.is_known_to_be_off
 
 
 # --- stops without a session ----------------------------------------------------------------------
