@@ -154,18 +154,20 @@ def test_sigterm_in_a_session_is_a_soft_end_and_its_row_is_written(
 def test_a_second_signal_is_output_0_at_once(
     tmp_path: Path, port: Path, start_simulator: StartSimulator
 ) -> None:
-    simulator = start_simulator("--pty", port, *FAST)
-    flags = ("--device", f"serial:{port}", *FAST)
+    pace = ("--speed", "10")  # a soft end takes 200 ms
+    simulator = start_simulator("--pty", port, *pace)
+    flags = ("--device", f"serial:{port}", *pace)
     with Daemon(tmp_path, *flags) as daemon, daemon.client() as client:
-        assert client.ask(request="start", intensity=10)["ok"]
-        wait_until(lambda: rows(simulator)[-1]["output"] > 800, "full strength")
+        assert client.ask(request="start", intensity=10, warmup=60)["ok"]
+        wait_until(lambda: rows(simulator)[-1]["output"] > 900, "full strength")
         daemon.process.send_signal(signal.SIGINT)
-        time.sleep(0.02)
+        wait_until(lambda: "ending softly" in daemon.log(), "the first signal is taken")
         signalled_ns = time.monotonic_ns()
         daemon.process.send_signal(signal.SIGINT)
         assert daemon.process.wait(10) == 0
         assert off_after_ms(simulator, signalled_ns) <= 250
-    assert newest_row(tmp_path)["stop_reason"] in ("shutdown", "emergency")
+    assert "emergency_stop" in [row["why"] for row in rows(simulator)]
+    assert newest_row(tmp_path)["output_confirmed"]
 
 
 # --- who asks -------------------------------------------------------------------------------------
