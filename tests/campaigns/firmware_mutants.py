@@ -94,6 +94,8 @@ def tried(mutant: Mutant) -> Verdict:
             return Verdict(mutant, "a test that did not come to its end")
     if done.returncode == 0:
         return Verdict(mutant, "")
+    if done.returncode < 0:
+        return Verdict(mutant, f"a crash by signal {-done.returncode}")
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     if done.returncode != 1 or not failed or "CannotBuild" in done.stdout:
         raise RuntimeError(f"{mutant.name}: {done.stdout}{done.stderr}")
