@@ -566,6 +566,10 @@ static void settle_reset(struct chip *chip)
     avr_t *avr = chip->avr;
     avr_irq_t *motor = avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('B'), IOPORT_IRQ_PIN1);
     uint32_t no_flags = 0; /* no printing, and no waiting where the program polls */
+    /* A pin that was constantly high had no edge to come down with. */
+    chip->pin.on_timer = 0;
+    chip->pwm_settings = 0;
+    pin_changes(NULL, 0, chip);
     chip->was_reset = false;
     chip->is_ticking = false;
     chip->is_booting = true;

@@ -303,10 +303,6 @@ class HostCore:
         """The button on the device."""
         self._library.host_button(self._host)
 
-    def poke(self, field: str, value: int) -> None:
-        """Write into the device's memory, as a fault of the chip would. `field` is one of Now's."""
-        setattr(self._now, field, value)
-
     def inject(self, fault: str) -> None:
         """Break the motor or a sensor (`Motor.FAULTS`), or `clear` what was broken."""
         if fault == "clear":

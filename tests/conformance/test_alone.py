@@ -389,7 +389,7 @@ def test_a_motor_that_only_runs_out_is_not_stuck_on(device: Rig) -> None:
 
 
 def test_a_motor_that_runs_out_over_a_reset_is_not_stuck_on(device: Rig) -> None:
-    device.run_at(990)
+    device.run_at(1000)
     device.backend.reboot()
     device.advance(5000)
     assert device.status().faults == 0
