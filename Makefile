@@ -65,11 +65,12 @@ fuzz: $(STAMP) ## codec fuzzing, FRAMES=50000000 by default; then the C core, FU
 mutants: $(STAMP) ## break each limit of the C core, one at a time: a test must fail each time
 	@$(BIN)/python -m tests.campaigns.firmware_mutants
 
-soak: $(STAMP) ## the long forms: random sessions, random scripts, the safety machine, kills of processes
+soak: $(STAMP) ## the long forms: random sessions, random scripts, the safety machine, kills, restarts
 	@$(BIN)/python -m tests.campaigns.random_sessions --seeds $(or $(SEEDS),20000)
 	@$(BIN)/python -m tests.campaigns.differential --scripts $(or $(SCRIPTS),2000)
-	@SOAK=100 KILLS=500 $(BIN)/python -m pytest --timeout 0 tests/property tests/e2e/test_killed_controller.py \
-	  tests/e2e/test_killed_history.py
+	@SOAK=100 KILLS=500 RESTARTS=200 $(BIN)/python -m pytest --timeout 0 tests/property \
+	  tests/e2e/test_killed_controller.py tests/e2e/test_killed_history.py tests/e2e/test_killed_daemon.py \
+	  tests/e2e/test_daemon_kills.py tests/e2e/test_broker_restarts.py tests/e2e/test_four_clients.py
 
 lock: ## write requirements-dev.txt anew from pyproject.toml
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
