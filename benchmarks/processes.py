@@ -55,7 +55,7 @@ def _stop_to_trace_ms(folder: Path, asked_ns: int) -> float:
 
 def _stops() -> tuple[list[float], float, float]:
     """Process start → stop taken by the device, ms; resident MB and CPU % of the session."""
-    spans, resident_mb, share = [], 0.0, 0.0
+    spans, resident, share = [], 0.0, 0.0
     environment = os.environ.copy()
     for number in range(8):
         with tempfile.TemporaryDirectory() as name:
@@ -64,24 +64,24 @@ def _stops() -> tuple[list[float], float, float]:
             with simulator(folder) as (port, _):
                 session = _start(folder, port)
                 if number == 0:
-                    before = _cpu_s(session.pid)
+                    before = cpu_s(session.pid)
                     time.sleep(10)
-                    share = (_cpu_s(session.pid) - before) * 10
-                    resident_mb = _resident_mb(session.pid)
+                    share = (cpu_s(session.pid) - before) * 10
+                    resident = resident_mb(session.pid)
                 asked_ns = time.monotonic_ns()
                 _run_ms([_MASSAGER, "stop"], environment)
                 session.communicate()
                 spans.append(_stop_to_trace_ms(folder, asked_ns))
-    return spans, resident_mb, share
+    return spans, resident, share
 
 
-def _resident_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
     found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1]) / 1024
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -89,7 +89,7 @@ def _cpu_s(pid: int) -> float:
 def measure() -> list[Figure]:
     """Everything of this file."""
     bare, helped = _start_up()
-    stops, resident_mb, share = _stops()
+    stops, resident, share = _stops()
     stop = percentile(stops, 50)
     return [
         Figure(
@@ -106,6 +106,6 @@ def measure() -> list[Figure]:
             5.0,
             beside=f"{stop:.1f} ms against {bare:.1f} ms",
         ),
-        Figure("a foreground session, resident", resident_mb, "MB", 45),
+        Figure("a foreground session, resident", resident, "MB", 45),
         Figure("CPU of a foreground session", share, "% of a core", 2),
     ]

@@ -5,7 +5,16 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import codec, pace, processes, round_trip, stop_latency, virtual
+from benchmarks import (
+    codec,
+    daemon,
+    many_devices,
+    pace,
+    processes,
+    round_trip,
+    stop_latency,
+    virtual,
+)
 from benchmarks.figures import Figure, machine, table
 
 _RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -16,6 +25,8 @@ _PARTS = (
     ("Pace", pace.measure),
     ("Virtual time", virtual.measure),
     ("Processes", processes.measure),
+    ("The daemon and a broker", daemon.measure),
+    ("Many devices in one daemon", many_devices.measure),
 )
 
 
