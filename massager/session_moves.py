@@ -77,7 +77,9 @@ def soft_stop(state: State, event: SoftStop, now_ms: int) -> Step:
     match state:
         case Stopping() | Ended(output_confirmed=True):
             return state, ()
-        case Arming(free=False):  # nothing was opened yet, and a STOP would end somebody else's
+        case Arming(free=False, driven=driven) if not driven or event != SoftStop():
+            # Nothing was opened yet, and a STOP might end somebody else's. Only who plainly asks
+            # for a stop, of a device that is seen to be driven, means whatever drives it.
             return Ended(state.before, event.reason, event.detail, output_confirmed=False), ()
     return Stopping(_course_until(state, now_ms), event.reason, event.detail, now_ms), (Stop(),)
 

@@ -362,6 +362,30 @@ def test_a_start_that_waited_for_a_dead_controller_begins_once_its_lease_has_run
     assert (state, outputs) == (replace(DRIVEN, free=True), (OpenSession(),))
 
 
+def test_a_stop_goes_to_the_device_that_somebody_else_is_seen_to_drive() -> None:
+    """It must not depend on whether a start of ours happens to wait there."""
+    state, outputs = step(DRIVEN, SoftStop(), NOW)
+    assert isinstance(state, Stopping)
+    assert outputs == (Stop(),)
+
+
+@pytest.mark.parametrize(
+    "leaving",
+    [
+        SoftStop(StopReason.REQUESTED, "Ctrl-C"),
+        SoftStop(StopReason.SHUTDOWN, "SIGTERM"),
+        SoftStop(StopReason.HOST_SUSPENDED, "it slept"),
+    ],
+    ids=str,
+)
+def test_whoever_only_takes_the_start_back_leaves_somebody_else_s_session_alone(
+    leaving: SoftStop,
+) -> None:
+    state, outputs = step(DRIVEN, leaving, NOW)
+    assert ended(state) == (leaving.reason, leaving.detail)
+    assert outputs == ()
+
+
 @pytest.mark.parametrize("end", [EndReason.STOP, EndReason.EMERGENCY_STOP, EndReason.NONE, 99])
 def test_a_start_does_not_outlive_the_stop_of_the_session_that_it_waited_for(end: int) -> None:
     """Whoever stops the motor does not know that somebody else's start is waiting."""
