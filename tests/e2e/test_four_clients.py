@@ -168,8 +168,9 @@ def _check_answers(deeds: list[Deed]) -> None:
 
 
 def _were_at_once(stop: Deed, start: Deed) -> bool:
-    """A start that was still looking for its device ends, and nobody says that the motor is off."""
-    is_the_same = start.action == "start" and start.device in (stop.device, EVERY)
+    """A start that still looks for its device, or one at the other daemon that follows the stop at
+    once: nobody says that the motor is off."""
+    is_the_same = start.action == "start" and stop.device in (start.device, EVERY)
     return is_the_same and start.asked_ns < stop.answered_ns and stop.asked_ns < start.answered_ns
 
 
