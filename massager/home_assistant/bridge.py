@@ -22,13 +22,7 @@ import aiomqtt
 from massager.daemon.backoff import wait_s
 from massager.daemon.face import Subscription
 from massager.errors import NoDevice
-from massager.home_assistant.broker import (
-    BrokerUrl,
-    connected,
-    subscribe,
-    until_lost,
-    was_taken_over,
-)
+from massager.home_assistant.broker import BrokerUrl, connected, subscribe, until_lost
 from massager.home_assistant.commands import schema_payload
 from massager.home_assistant.desk import Desk
 from massager.home_assistant.discovery import Origin
@@ -43,6 +37,8 @@ LOOK_S: Final = 10.0  # without any news: minutes and rests change by themselves
 SHOW_GAP_S: Final = 0.2  # between two looks, whatever happens
 BIRTH_SPREAD_S: Final = 1.0  # Home Assistant has just started and hears everybody at once
 GOODBYE_S: Final = 0.7  # of the second that the daemon gives
+SOON_S: Final = 5.0
+LOST_SOON_MAX: Final = 3
 ECHO_S: Final = 5.0  # for the broker to give back what it was told
 _log = logging.getLogger(__name__)
 
@@ -112,6 +108,8 @@ class HomeAssistant:
         self._echoed = asyncio.Event()
         self._again = asyncio.Event()
         self._is_ready = False
+        self._ready_s = 0.0
+        self._lost_soon = 0  # times in a row
 
     async def run(self, house: House) -> None:
         """Until it is cancelled: then the last words, `offline`, and goodbye."""
@@ -124,6 +122,9 @@ class HomeAssistant:
         tasks = [asyncio.ensure_future(work) for work in works]
         try:
             await asyncio.gather(*tasks)
+        except asyncio.CancelledError:  # so are they, and once: the goodbye is not cut short
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
         finally:
             for task in tasks:
                 task.cancel()
@@ -216,6 +217,7 @@ class HomeAssistant:
                 self._tell("broker", str(error))
             except (aiomqtt.MqttError, OSError) as error:
                 self._lost(error)
+            self._suspect()
             failures = 1 if self._is_ready else failures + 1
             await asyncio.sleep(wait_s(failures, self._chance()))
 
@@ -229,7 +231,6 @@ class HomeAssistant:
         else:
             will_here = will
         self._cleared.clear()
-        self._again.clear()
         async with (
             connected(settings.broker, settings.access, client_id, self._take, will_here) as client,
             connected(
@@ -246,6 +247,7 @@ class HomeAssistant:
                 self._outbox.is_open = False
 
     async def _begin(self, client: aiomqtt.Client, stops: aiomqtt.Client) -> None:
+        self._again.clear()
         url, desks = self._settings.broker, list(self._desks.values())
         if desks:
             await subscribe(stops, url, (desk.topics.stop for desk in desks), tell_retained=False)
@@ -264,7 +266,7 @@ class HomeAssistant:
         self._outbox.everything_again()
         if not self._is_second:
             self._outbox.keep(self._node.schema, schema_payload())
-        self._is_ready = True
+        self._is_ready, self._ready_s = True, self._loop.time()
         self._tell("broker", f"connected to {url} as {self._node.node}", logging.INFO)
 
     async def _live(self, client: aiomqtt.Client, stops: aiomqtt.Client) -> None:
@@ -341,6 +343,13 @@ class HomeAssistant:
         owner = self._owners[desk.device]
         owner.decide()
         is_ours = owner.standing is Standing.KEEPING
+        if not is_ours and owner.other is not None and owner.other.node == self._node.node:
+            self._tell(
+                "node",
+                f"there is another daemon called {self._node.node}: {owner.other}; give one of "
+                "them another node_id in [home_assistant]",
+                logging.ERROR,
+            )
         if not is_ours:
             self._tell(
                 desk.keeper.name,
@@ -405,16 +414,18 @@ class HomeAssistant:
         return asyncio.get_running_loop()
 
     def _lost(self, error: Exception) -> None:
-        if isinstance(error, aiomqtt.MqttError) and was_taken_over(error):
+        self._tell("broker", f"{self._settings.broker} is gone ({error}); it is tried again")
+
+    def _suspect(self) -> None:
+        """Lost soon after it began, again and again: is there another one with our client id?
+
+        Many brokers do not say so. Under another id, it is heard (owners.py).
+        """
+        is_soon = self._is_ready and self._loop.time() - self._ready_s < SOON_S
+        self._lost_soon = self._lost_soon + 1 if is_soon else 0
+        if self._lost_soon >= LOST_SOON_MAX:
+            self._lost_soon = 0
             self._is_second = True
-            self._tell(
-                "broker",
-                f"{self._settings.broker}: another daemon called {self._node.node} has come; give "
-                "one of them another node_id in [home_assistant]",
-                logging.ERROR,
-            )
-        else:
-            self._tell("broker", f"{self._settings.broker} is gone ({error}); it is tried again")
 
     def _tell(self, subject: str, text: str, level: int = logging.WARNING) -> None:
         """Once, until something else is to be told of it."""

@@ -1,8 +1,8 @@
 """One connection to the broker, in MQTT 5. Knows no topics.
 
-MQTT 5 for three things: a message that was published with `retain` says so even when it comes
-live, the broker keeps what is larger than 64 KiB to itself, and a client whose place was taken is
-told. Sessions are clean: nothing is queued while nobody listens.
+MQTT 5 for two things: a message that was published with `retain` says so even when it comes live,
+and the broker keeps what is larger than 64 KiB to itself. Sessions are clean: nothing is queued
+while nobody listens.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
-from aiomqtt.exceptions import MqttCodeError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -36,7 +35,7 @@ from massager.transports.mqtt_client import (
 PACKET_MAX_BYTES: Final = 65_536  # a discovery payload, heard again, is the longest: 12 KiB
 _ANSWER_S: Final = 5.0
 _KEEPALIVE_S: Final = 20
-_SESSION_TAKEN_OVER: Final = 142
+_GIVE_UP_S: Final = 0.3
 
 Take = Callable[[aiomqtt.Message], None]
 
@@ -104,7 +103,7 @@ async def connected(
     )
     try:
         try:
-            await client.__aenter__()
+            await _enter(client)
         except (aiomqtt.MqttError, OSError, UnicodeError) as error:
             place = Place(str(url), url.host, url.port, url.tls, user)
             raise explain(place, error) from None
@@ -116,6 +115,19 @@ async def connected(
         await client.__aexit__(None, None, None)
     finally:
         await let_go(client)
+
+
+async def _enter(client: aiomqtt.Client) -> None:
+    """Connect. A thread does it, which cannot be cancelled: it is waited for, for a moment."""
+    entering = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        await asyncio.wait({entering}, timeout=_GIVE_UP_S)
+        if entering.done() and not entering.cancelled() and entering.exception() is None:
+            await client.__aexit__(None, None, None)
+        entering.cancel()
+        raise
 
 
 async def subscribe(
@@ -140,10 +152,3 @@ async def subscribe(
 async def until_lost(client: aiomqtt.Client) -> None:
     """Raises MqttError once the connection is gone: no message ever comes here."""
     await anext(client.messages)
-
-
-def was_taken_over(error: aiomqtt.MqttError) -> bool:
-    """Whether another client with the same id has come."""
-    cause = error if isinstance(error, MqttCodeError) else error.__cause__
-    code = getattr(getattr(cause, "rc", None), "value", None)
-    return code == _SESSION_TAKEN_OVER

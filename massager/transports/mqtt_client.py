@@ -119,6 +119,8 @@ async def let_go(client: aiomqtt.Client) -> None:
             left.shutdown(socket.SHUT_RDWR)
     for _ in range(5):  # paho sees the end, closes the socket, and the task notices
         await asyncio.sleep(0)
+    with contextlib.suppress(OSError):
+        paho._reset_sockets()  # or it would, when the loop is closed already
     if client._disconnected.done() and not client._disconnected.cancelled():
         client._disconnected.exception()  # looked at, or asyncio would complain
 
