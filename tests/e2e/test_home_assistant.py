@@ -15,6 +15,7 @@ import pytest
 
 from massager.home_assistant.broker import BrokerUrl
 from massager.home_assistant.removal import Wanted, remove
+from massager.session_model import HardStop, StopReason
 from massager.transports.interface import Settings
 from tests.brokers import Broker, real_mosquitto
 from tests.e2e.bridge_world import (
@@ -217,6 +218,25 @@ async def test_when_idle_it_says_next_to_nothing(mosquitto: Broker, tmp_path: Pa
         before = len(listener.heard)
         await asyncio.sleep(4)
         assert len(listener.heard) - before <= 2  # 30 a minute
+
+
+async def test_the_end_of_a_session_is_told_before_the_daemon_says_goodbye(
+    mosquitto: Broker, tmp_path: Path
+) -> None:
+    async with listener_on(mosquitto.port) as listener:
+        async with home_on(mosquitto.port, tmp_path) as home:
+            await listener.ready()
+            await listener.start()
+            await until("a session", lambda: home.starts == 1)
+            home.keeper.request(HardStop(StopReason.SHUTDOWN, "SIGTERM"))
+            await until("its end", lambda: not home.keeper.in_session)
+        await until(
+            "goodbye", lambda: listener.last("massager/daemon-attic/availability") == b"offline"
+        )
+        assert listener.last(f"{OWN}/event")["event_type"] == "aborted"
+        assert listener.state["phase"] == "ended"
+        order = [each.topic.value for each in listener.heard]
+        assert order[-1] == "massager/daemon-attic/availability"
 
 
 async def test_what_is_gone_is_taken_away_and_nothing_else(
