@@ -7,11 +7,11 @@ that floods, or that does not read its answers, is dropped; it never holds up th
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from massager.api import (
     REQUEST_MAX_BYTES,
@@ -65,8 +65,13 @@ class Session(Protocol):
 class Service(Protocol):
     """What the server needs of a daemon beside the session."""
 
-    async def carry_out(self, request: DaemonRequest, now: Callable[[], Done]) -> Reply:
-        """The answer; `now` makes the one that shows the session as it is."""
+    def carry_out(
+        self, request: DaemonRequest, now: Callable[[], Done]
+    ) -> Coroutine[Any, Any, Reply]:
+        """The answer; `now` makes the one that shows the session as it is.
+
+        A start is asked for in the moment of this call: a stop that comes after it ends it.
+        """
 
 
 class ApiServer:
@@ -302,12 +307,13 @@ class _Client(asyncio.BufferedProtocol):
             self._say(NotDone(error=Failure(kind="refused", message=_NO_DAEMON)))
             return
         self._starting += isinstance(request, StartRequest)
-        errand = self._loop.create_task(self._carry_out(service, request))
+        work = service.carry_out(request, self._server.done)
+        errand = self._loop.create_task(self._carry_out(work, request))
         self._server.errands.add(errand)
         errand.add_done_callback(self._server.errands.discard)
 
-    async def _carry_out(self, service: Service, request: DaemonRequest) -> None:
-        reply = await service.carry_out(request, self._server.done)
+    async def _carry_out(self, work: Coroutine[Any, Any, Reply], request: DaemonRequest) -> None:
+        reply = await work
         self._starting -= isinstance(request, StartRequest)
         self._say(reply)
 

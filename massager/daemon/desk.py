@@ -1,6 +1,6 @@
 """The daemon's side of the local socket, one for each device: api.py's requests to a keeper."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, assert_never
 
 from massager.api import (
@@ -20,7 +20,7 @@ from massager.api import (
     as_dict,
 )
 from massager.daemon.face import Order, Origin, RefusalKind, RefusedStart
-from massager.daemon.keeper import Keeper
+from massager.daemon.keeper import Keeper, Outcome
 from massager.errors import MassagerError
 
 
@@ -31,11 +31,21 @@ class Desk:
         self._keeper = keeper
         self._all = all_keepers
 
-    async def carry_out(self, request: DaemonRequest, now: Callable[[], Done]) -> Reply:
-        """The answer; `now` makes the one that shows the session as it is."""
+    def carry_out(
+        self, request: DaemonRequest, now: Callable[[], Done]
+    ) -> Coroutine[Any, Any, Reply]:
+        """The answer; `now` makes the one that shows the session as it is.
+
+        A start is asked for in the moment of this call: a stop that comes after it ends it.
+        """
+        if isinstance(request, StartRequest):
+            return self._start(request, now)
+        return self._do(request, now)
+
+    async def _do(
+        self, request: ClearRequest | ArmRequest | DevicesRequest, now: Callable[[], Done]
+    ) -> Reply:
         match request:
-            case StartRequest():
-                return await self._start(request) or now()
             case ClearRequest():
                 refusal = await self._keeper.clear()
                 return now() if refusal is None else _refused(refusal)
@@ -47,7 +57,7 @@ class Desk:
             case _:
                 assert_never(request)
 
-    async def _start(self, request: StartRequest) -> NotStarted | None:
+    def _start(self, request: StartRequest, now: Callable[[], Done]) -> Coroutine[Any, Any, Reply]:
         try:
             choice = self._keeper.choice(
                 intensity=request.intensity,
@@ -57,11 +67,8 @@ class Desk:
                 program=request.program,
             )
         except MassagerError as error:
-            return _not_started(RefusalKind.LIMIT, str(error))
-        outcome = await self._keeper.start(Order(choice, Origin(request.origin)))
-        if isinstance(outcome, RefusedStart):
-            return _not_started(outcome.kind, outcome.why)
-        return None
+            return _at_once(_not_started(RefusalKind.LIMIT, str(error)))
+        return _came_of(self._keeper.start(Order(choice, Origin(request.origin))), now)
 
 
 def device_of(keeper: Keeper) -> dict[str, Any]:
@@ -78,6 +85,17 @@ def device_of(keeper: Keeper) -> dict[str, Any]:
         "latched": [list(each) for each in keeper.latched],
         "session": as_dict(keeper.snapshot()),
     }
+
+
+async def _came_of(starting: Coroutine[Any, Any, Outcome], now: Callable[[], Done]) -> Reply:
+    outcome = await starting
+    if isinstance(outcome, RefusedStart):
+        return _not_started(outcome.kind, outcome.why)
+    return now()
+
+
+async def _at_once(reply: Reply) -> Reply:
+    return reply
 
 
 def _fields(done: Done) -> dict[str, Any]:

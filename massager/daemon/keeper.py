@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
+from massager.clock import Clock
 from massager.config_devices import DeviceSettings, RemoteStart
 from massager.controller import Controller
 from massager.daemon import news
@@ -128,6 +129,7 @@ class Keeper:
         self._controller: Controller | None = None  # the newest: of a session, or of a mere stop
         self._errand: asyncio.Task[None] | None = None  # a look, which anything else breaks off
         self._clearing = False
+        self._stops = 0  # how many were taken
         self._works: set[asyncio.Task[Any]] = set()
         self._news = News()
         self._rested = asyncio.Event()
@@ -191,12 +193,7 @@ class Keeper:
     @property
     def is_known_to_be_off(self) -> bool:
         """Whether the device itself has said that its output is 0 since our last session."""
-        if self.in_session or not self._rested.is_set():
-            return False
-        end, seen = self.last_end, self.sighting
-        if end is None or end.output_confirmed:
-            return True
-        return seen is not None and seen.seen > end.at and seen.status.output_permille == 0
+        return not self.in_session and self._rested.is_set() and not self._is_in_doubt
 
     def choice(
         self,
@@ -233,19 +230,25 @@ class Keeper:
 
     # --- what a person may do -------------------------------------------------------------------
 
-    async def start(self, order: Order) -> Outcome:
+    def start(self, order: Order) -> Coroutine[Any, Any, Outcome]:
         """Connect, for 15 s at most, and start; returns once the device has taken the session.
 
-        Cancelling whoever waits here ends no session.
+        It is asked for in the moment of this call, whenever the answer is awaited: a stop that
+        comes after the call ends it. Cancelling whoever waits here ends no session.
         """
+        return self._start(order, self._stops, Clock(asyncio.get_running_loop()))
+
+    async def _start(self, order: Order, stops: int, asked: Clock) -> Outcome:
         if self._session is None and not is_under_way(self._newest):
             await self._rested.wait()  # the last one's row is on its way to the disk
         refused = self._refusal(order)
+        if self._stops != stops:
+            refused = RefusedStart(RefusalKind.STOPPED, "it was stopped before it began")
         if refused is not None:
             self._news.say(news.refused(self.name, order, refused))
             return refused
         needs = self.device.remote_start
-        starting = Starting(order, self._line, self._presence, needs, self._chance)
+        starting = Starting(order, self._line, self._presence, needs, self._chance, asked)
         self._session = _Session(starting, self._office.papers(self.device, order))
         self._rested.clear()
         beginning = self._work(self._begin(self._session))
@@ -267,6 +270,7 @@ class Keeper:
     def _request(self, request: Request) -> str | None:
         session = self._session
         if isinstance(request, SoftStop | HardStop):
+            self._stops += 1
             self._stop(request)
             return None
         if isinstance(request, Start):
@@ -388,7 +392,7 @@ class Keeper:
         else:
             reason = _SEEN_AS[refused.kind] if stop is None else stop.reason
             ended = Ended(None, reason, refused.why, output_confirmed=False)
-            if refused.kind not in _UNSEEN:
+            if refused.kind not in _UNSEEN and not self._is_in_doubt:
                 self._controller, self._idle_state = None, ended
             self._session = None
             await self._close_papers(session, snapshot(ended, 0))
@@ -419,7 +423,10 @@ class Keeper:
     async def _close_papers(self, session: _Session, ended: Snapshot) -> None:
         if session.following is not None:
             session.following.cancel()
-        await session.papers.end(ended)
+        try:
+            await session.papers.end(ended)
+        except Exception:  # must not keep the device from its next session
+            _log.exception("%s: the end is not noted, for a fault of this program", self.name)
 
     def _saw(self, controller: Controller) -> None:
         course = course_of(controller.state)
@@ -455,16 +462,20 @@ class Keeper:
             return
         if self._errand is not None:
             self._errand.cancel()
+        before = self._controller if self._is_in_doubt else None
         loan = self._line.loan()
         controller = self._controller = Controller(loan, self._terms)
         loan.take(controller)
         self._rested.clear()
         controller.request(request)
-        self._work(self._see_stop_through(controller))
+        self._work(self._see_stop_through(controller, before))
         self._news.tell()
 
-    async def _see_stop_through(self, controller: Controller) -> None:
+    async def _see_stop_through(self, controller: Controller, before: Controller | None) -> None:
+        """`before`: of a session whose end nobody confirmed, which this stop may not do, either."""
         await self._until_ended(controller)
+        if before is not None and not controller.snapshot().output_confirmed:
+            self._controller = before
         await controller.close()
         self._line.stirred.set()
         self._is_at_rest()
@@ -510,6 +521,14 @@ class Keeper:
     def _newest(self) -> Controller | None:
         """Of the session, once its line is open; else of the last one, or of a mere stop."""
         return self._controller if self._session is None else self._session.controller
+
+    @property
+    def _is_in_doubt(self) -> bool:
+        """Whether the last session's end is unconfirmed, and no look has found output 0 since."""
+        end, seen = self.last_end, self.sighting
+        if end is None or end.output_confirmed:
+            return False
+        return seen is None or seen.seen <= end.at or seen.status.output_permille > 0
 
     @property
     def _terms(self) -> Terms:

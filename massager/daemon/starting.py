@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
+from massager.clock import Clock
 from massager.config_devices import RemoteStart
 from massager.controller import Controller
 from massager.daemon.backoff import wait_s
@@ -25,6 +26,7 @@ from massager.session_model import (
 
 START_TRY_S: Final = 15.0  # for an absent device to come; a person is waiting for the answer
 TRY_CAP_S: Final = 2.0
+SLEPT: Final = "this computer slept after the start was asked for; ask again"
 
 _KINDS: Final = {
     StopReason.REQUESTED: RefusalKind.STOPPED,
@@ -35,7 +37,10 @@ _T = TypeVar("_T")
 
 
 class Starting:
-    """`run` it once. `halt` ends it at any moment; `controller` is there once the line is open."""
+    """`run` it once. `halt` ends it at any moment; `controller` is there once the line is open.
+
+    `asked` was made when the start was asked for.
+    """
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class Starting:
         presence: Presence,
         needs: RemoteStart | None,
         chance: Callable[[], float],
+        asked: Clock,
     ) -> None:
         self.order = order
         self.controller: Controller | None = None
@@ -52,6 +58,7 @@ class Starting:
         self._presence = presence
         self._needs_feet = order.origin.is_remote and needs is RemoteStart.FEET
         self._chance = chance
+        self._asked = asked
         self._halted = asyncio.Event()
         self._not_permitted: str | None = None
 
@@ -99,6 +106,8 @@ class Starting:
                 raise NoDevice(f"{self._line.transport.url} could not be opened in time")
             if self.stop is not None:
                 return _stopped(self.stop.reason)
+            if self._asked.was_suspended():
+                return RefusedStart(RefusalKind.LIMIT, SLEPT)
             self.controller = controller
             refusal = controller.start(Start(self.order.choice))
             if refusal is not None:

@@ -81,6 +81,11 @@ class Client:
         self._file.write(json.dumps(request).encode() + b"\n")
         self._file.flush()
 
+    def send_at_once(self, *requests: dict[str, object]) -> None:
+        """Ask for all of it in one write."""
+        self._file.write(b"".join(json.dumps(each).encode() + b"\n" for each in requests))
+        self._file.flush()
+
     def answer(self) -> dict[str, Any]:
         """The next line."""
         found: dict[str, Any] = json.loads(self._file.readline())

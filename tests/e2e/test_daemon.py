@@ -240,6 +240,28 @@ def test_a_stop_is_not_behind_a_start_that_still_connects(tmp_path: Path, port: 
         assert refused["error"]["refusal"] == "stopped"
 
 
+@pytest.mark.parametrize("now", [False, True])
+def test_a_stop_in_the_same_breath_as_a_start_wins(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator, now: bool
+) -> None:
+    simulator = start_simulator("--pty", port, *FAST)
+    with Daemon(tmp_path, "--device", f"serial:{port}", *FAST) as daemon:
+        wait_until(lambda: daemon.connection() == "connected", "the device is seen")
+        with daemon.client() as client:
+            start: dict[str, object] = {"request": "start", "intensity": 5}
+            client.send_at_once(start, {"request": "stop", "now": now})
+            stages: list[str | None] = []
+            refusals: list[str] = []
+            while "ended" not in stages or not refusals:
+                answer = client.answer()
+                stages.append(answer.get("stage"))
+                refusals += [answer["error"]["refusal"]] if "error" in answer else []
+            assert refusals == ["stopped"]
+        time.sleep(0.5)
+        assert is_off(simulator)
+        assert max((row["output"] for row in rows(simulator)), default=0) == 0
+
+
 def test_a_second_daemon_is_refused_and_told_who_runs(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--device", "sim:") as daemon:
         refused = massager(tmp_path, "serve", "--device", "sim:")

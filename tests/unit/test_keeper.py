@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -19,11 +20,12 @@ from massager.daemon.face import (
     StartRefused,
 )
 from massager.daemon.keeper import Keeper
-from massager.daemon.paperwork import NoOffice
+from massager.daemon.paperwork import NoOffice, NoPapers, Office
 from massager.errors import PortBusy
 from massager.plan import Choice, Shape
 from massager.programs import load_program
 from massager.session_model import Extend, HardStop, Pause, Resume, SetIntensity, SoftStop
+from massager.snapshot import Snapshot
 from massager.transports.interface import Receiver
 from massager.transports.memory import MemoryTransport
 from massager.transports.url import SimUrl
@@ -40,12 +42,17 @@ class Device(MemoryTransport):
     def __init__(self, config: DeviceConfig | None = None) -> None:
         self.port = SimulatedPort(config or DeviceConfig(), seed=1)
         self.openings = 0
+        self.is_mute = False  # hears and answers nothing
         self._rows: list[TraceRow] = []
         super().__init__(self.port)
 
     async def open(self, receiver: Receiver) -> None:
         self.openings += 1
         await super().open(receiver)
+
+    def write(self, data: bytes, *, urgent: bool = False) -> None:
+        if not self.is_mute:
+            super().write(data, urgent=urgent)
 
     @property
     def trace(self) -> list[TraceRow]:
@@ -88,10 +95,12 @@ def order(intensity: int = 6, origin: Origin = Origin.TERMINAL) -> Order:
 
 
 @asynccontextmanager
-async def kept(device: Device, **changes: object) -> AsyncIterator[Keeper]:
+async def kept(
+    device: Device, office: Office | None = None, **changes: object
+) -> AsyncIterator[Keeper]:
     """A keeper that runs; whatever it leaves behind is an error."""
     before = asyncio.all_tasks()
-    keeper = Keeper(settings(**changes), device, NoOffice(), chance=lambda: 0.5)
+    keeper = Keeper(settings(**changes), device, office or NoOffice(), chance=lambda: 0.5)
     running = asyncio.ensure_future(keeper.run())
     await asyncio.sleep(0.1)
     yield keeper
@@ -313,11 +322,89 @@ async def test_a_stop_in_the_same_moment_as_the_start_wins() -> None:
             for _ in range(turns):
                 await asyncio.sleep(0)
             keeper.request(SoftStop())
-            await starting
-            await keeper.rest()
+            outcome = await starting
+            assert turns > 9 or isinstance(outcome, RefusedStart)
+            async with asyncio.timeout(5):
+                await keeper.rest()
             await asyncio.sleep(1)
-            assert device.output == 0
             assert not keeper.in_session
+        assert max(row.output for row in device.trace) == 0
+
+
+class SlowPapers(NoPapers):
+    """Of a disk that takes its time."""
+
+    async def end(self, ended: Snapshot) -> None:
+        await asyncio.sleep(2)
+
+
+class FailingPapers(NoPapers):
+    """Of a history with a fault."""
+
+    async def end(self, ended: Snapshot) -> None:
+        raise ZeroDivisionError
+
+
+@dataclass(frozen=True, slots=True)
+class OtherOffice(NoOffice):
+    """Hands out such papers."""
+
+    kind: type[NoPapers] = NoPapers
+
+    def papers(self, device: DeviceSettings, order: Order) -> NoPapers:
+        return self.kind(self.speed, device, order)
+
+
+@pytest.mark.parametrize("stop", [SoftStop(), HardStop()])
+async def test_a_stop_ends_a_start_that_waits_for_the_last_session_s_row(
+    stop: SoftStop | HardStop,
+) -> None:
+    device = Device()
+    async with kept(device, office=OtherOffice(kind=SlowPapers)) as keeper:
+        await keeper.start(order())
+        await asyncio.sleep(20)
+        keeper.request(SoftStop())
+        await until(keeper, lambda: keeper.snapshot().phase == "ended")
+        await asyncio.sleep(0.1)
+        starting = asyncio.ensure_future(keeper.start(order()))
+        await asyncio.sleep(0.1)
+        before = len(device.trace)
+        keeper.request(stop)
+        refused = await starting
+        assert isinstance(refused, RefusedStart)
+        assert refused.kind is RefusalKind.STOPPED
+        assert max(row.output for row in device.trace[before:]) == 0
+
+
+async def test_an_end_that_cannot_be_noted_keeps_nobody_from_the_next_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with kept(Device(), office=OtherOffice(kind=FailingPapers)) as keeper:
+        await keeper.start(order())
+        keeper.request(SoftStop())
+        await keeper.rest()
+        assert isinstance(await keeper.start(order()), Started)
+    assert "the end is not noted" in caplog.text
+
+
+async def test_a_start_that_was_asked_for_before_a_suspend_moves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The computer slept while the device was looked for, and the device is there when it wakes."""
+    away_s = 0.0
+    monkeypatch.setattr("massager.clock._away_s", lambda: away_s)
+    device = Device()
+    device.unplug()
+    async with kept(device) as keeper:
+        starting = asyncio.ensure_future(keeper.start(order()))
+        await asyncio.sleep(5)
+        away_s = 9 * 3_600.0
+        device.replug()
+        refused = await starting
+        assert isinstance(refused, RefusedStart)
+        assert "slept" in refused.why
+        await asyncio.sleep(30)
+        assert max(row.output for row in device.trace) == 0
 
 
 async def test_a_device_that_is_unplugged_in_a_session_waits_for_a_person() -> None:
@@ -352,6 +439,32 @@ async def test_a_device_that_stays_away_ends_the_session_and_never_starts_again(
         assert connection_of(keeper) is ConnectionState.HERE
         assert device.output == 0
         assert keeper.is_known_to_be_off
+
+
+@pytest.mark.parametrize("stop", [SoftStop(), HardStop()])
+async def test_a_stop_that_nobody_answers_leaves_an_unconfirmed_end_to_be_seen(
+    stop: SoftStop | HardStop,
+) -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        await keeper.start(order())
+        await asyncio.sleep(30)
+        device.unplug()
+        await keeper.rest()
+        device.replug()
+        device.is_mute = True
+        await asyncio.sleep(20)  # its line is open again
+        keeper.request(stop)
+        await keeper.rest()
+        assert (keeper.snapshot().device, keeper.snapshot().output_confirmed) == ("sim-0001", False)
+
+        assert isinstance(await keeper.start(order()), RefusedStart)
+        assert (keeper.snapshot().device, keeper.snapshot().output_confirmed) == ("sim-0001", False)
+
+        device.is_mute = False
+        keeper.request(stop)
+        await keeper.rest()
+        assert keeper.snapshot().output_confirmed is True
 
 
 # --- stops without a session ----------------------------------------------------------------------
