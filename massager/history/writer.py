@@ -282,8 +282,9 @@ class History:
 
     def _abandon(self, store: Store, asked: _Ask) -> None:
         """A start that nobody waits for any more; if it has a row, it ends here."""
-        if asked.answer.done() and asked.answer.exception() is None:
-            begun: Begun = asked.answer.result()
+        answer = asked.answer
+        if answer.done() and not answer.cancelled() and answer.exception() is None:
+            begun: Begun = answer.result()
             self._live.pop(begun.id, None)
             store.end(begun.id, replace(_ABANDONED, at=stamps.now()))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -255,3 +256,22 @@ async def test_a_row_whose_writer_let_go_without_an_end_is_closed_by_the_next(
 async def until_written(history: History) -> None:
     """Whatever was handed over is on the disk."""
     await history.ask(lambda _: None)
+
+
+async def test_a_start_that_was_given_up_takes_nothing_with_it_that_waits_beside_it(
+    history: History, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk hung for longer than a start waits, while another device's session ended."""
+    monkeypatch.setattr("massager.history.writer.BEGIN_PATIENCE_S", 0.1)
+    number = (await history.begin(NEW)).id
+    disk = threading.Event()
+    hanging = asyncio.ensure_future(history.ask(lambda _: disk.wait(10)))
+    await asyncio.sleep(0)
+    with pytest.raises(HistoryUnusable, match="hangs"):
+        await history.begin(NEW)
+    ending = asyncio.ensure_future(history.end(number, end()))
+    await asyncio.sleep(0.1)
+    disk.set()
+    await asyncio.gather(hanging, ending)
+    with Store.read(place) as store:
+        assert [row.stop_reason for row in store.sessions()] == ["completed"]
