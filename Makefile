@@ -24,8 +24,8 @@ setup: $(STAMP) ## set up .venv with everything the project needs
 demo: $(STAMP) ## a whole session against the simulated device, in under a minute
 	@$(BIN)/python demo.py
 
-test: $(STAMP) ## all tests
-	@$(BIN)/python -m pytest
+test: $(STAMP) ## all tests, two files at a time; JOBS=1 for one
+	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile
 
 lint: $(STAMP) ## ruff
 	@$(BIN)/ruff check .

@@ -31,10 +31,11 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, LoopFactory]:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before any fixture: `needs` names what has to be installed."""
-    tools.require(*(name for marker in item.iter_markers("needs") for name in marker.args))
+    tools.require(item, *(name for marker in item.iter_markers("needs") for name in marker.args))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The last word of a run that left something out."""
-    if tools.left_out():
-        terminalreporter.write_line(f"\n{tools.left_out()}\n", yellow=True)
+    left_out = tools.left_out(terminalreporter.stats.get("skipped", []))
+    if left_out:
+        terminalreporter.write_line(f"\n{left_out}\n", yellow=True)

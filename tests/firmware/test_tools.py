@@ -70,9 +70,9 @@ def test_a_run_that_left_nothing_out_says_nothing() -> None:
     assert paragraph(Counter()) == ""
 
 
-def test_a_tool_that_nobody_knows_is_an_error() -> None:
+def test_a_tool_that_nobody_knows_is_an_error(request: pytest.FixtureRequest) -> None:
     with pytest.raises(KeyError, match="nonsense"):
-        require("nonsense")
+        require(request.node, "nonsense")
 
 
 def test_a_computer_without_any_tool_is_told_what_each_needs() -> None:

@@ -8,17 +8,18 @@ With CI=true it fails instead. The names are those of `simulator.firmware.build.
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 import pytest
 
 from simulator.firmware.build import TOOLS, install_line, listed, missing
 
-_left_out: Final[Counter[str]] = Counter()
+_PROPERTY: Final = "left out for"  # of a test's report, which may come from another process
 
 
-def require(*names: str) -> None:
-    """Leave the running test out where one of these tools is missing; fail it with CI=true.
+def require(item: pytest.Item, *names: str) -> None:
+    """Leave this test out where one of these tools is missing; fail it with CI=true.
 
     Raises KeyError for a name that is no tool.
     """
@@ -28,8 +29,7 @@ def require(*names: str) -> None:
     sentence = f"this needs {listed(lacking)}; on Debian: {install_line(lacking)}"
     if os.environ.get("CI") == "true":
         pytest.fail(f"{sentence}, and CI must not do without", pytrace=False)
-    _left_out.update(lacking)
-    _left_out["tests"] += 1
+    item.user_properties.append((_PROPERTY, " ".join(lacking)))
     pytest.skip(sentence)
 
 
@@ -45,6 +45,11 @@ def paragraph(left_out: Counter[str]) -> str:
     )
 
 
-def left_out() -> str:
-    """The paragraph about this run."""
-    return paragraph(_left_out)
+def left_out(skipped: Iterable[pytest.TestReport]) -> str:
+    """The paragraph about the tests of a run that were skipped."""
+    counted: Counter[str] = Counter()
+    for report in skipped:
+        for name, lacking in report.user_properties:
+            if name == _PROPERTY:
+                counted.update(["tests", *str(lacking).split()])
+    return paragraph(counted)
