@@ -121,6 +121,7 @@ async def test_a_refused_command_changes_nothing_says_why_and_shows_the_truth_ag
         for number, (payload, reason) in enumerate(
             [
                 (b'{"action":"set","at":%d,"intensity":7.4}', "whole number"),
+                (b'{"action":"set","at":%d,"intensity":7.4}', "whole number"),  # the same again
                 (b'{"action":"set","at":%d,"intensity":8}', "above the cap of 6"),
                 (b'{"action":"start","at":%d,"intensity":8}', "above"),
                 (b'{"action":"start","at":%d,"program":"nobody"}', "no program"),

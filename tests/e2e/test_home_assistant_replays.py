@@ -255,6 +255,7 @@ client.connect("127.0.0.1", int(sys.argv[1]))
 client.loop_start()
 payloads = [b"x" * 100, b"[" * 1000, b"\xff" * 1024, b"x" * 70_000, b"x" * 1_000_000]
 payloads += [b'{"action":"start"}', b'{"action":"set","at":1,"intensity":10}']
+client.publish(sys.argv[2] + "/command", b"x" * 30_000_000).wait_for_publish(3)
 end = time.time() + 5
 while time.time() < end:
     for payload in payloads:
