@@ -1,7 +1,8 @@
 """The local socket of a running controller: api.py's lines over a unix socket, and nothing slow.
 
 A request is done inside the read callback, so a stop waits behind nothing and nobody. A client
-that floods, or that does not read its answers, is dropped; it never holds up the session.
+that floods, or that does not read its answers, is dropped; it never holds up the session. What a
+flood still brings until then is not done, but for its stops.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ from massager.snapshot import Snapshot
 
 CLIENTS_MAX: Final = 16
 REQUESTS_PER_S: Final = 50  # of one client; beyond, it is dropped
+FLOOD_S: Final = 0.5  # until then, for a stop that lies behind the flood
 UNREAD_MAX_BYTES: Final = 65_536  # of answers that a client leaves unread; beyond, it is dropped
 WATCH_GAP_S: Final = 0.2
 _GOODBYE_S: Final = 0.2  # for the last lines to leave
@@ -189,6 +191,7 @@ class _Client(asyncio.BufferedProtocol):
         self._line = bytearray()
         self._second_began_s = 0.0
         self._requests = 0
+        self._floods = False
         self._stopping = False  # waits for the end of a stop it asked for
         self._acknowledged = False
         self._watching = False
@@ -275,6 +278,8 @@ class _Client(asyncio.BufferedProtocol):
     # --- inside --------------------------------------------------------------------------------
 
     def _take(self, line: bytes) -> None:
+        if self._floods and b"stop" not in line:
+            return
         try:
             request = parse_request(line)
         except BadRequest as error:
@@ -287,6 +292,8 @@ class _Client(asyncio.BufferedProtocol):
             self.tell()
             if self._stopping and not self._acknowledged:
                 self._say(self._server.done("taken"))
+        elif self._floods:
+            return
         elif isinstance(request, StatusRequest):
             self._say(self._server.done())
             self._watching = self._watching or request.watch
@@ -322,8 +329,9 @@ class _Client(asyncio.BufferedProtocol):
         if self.heard_s - self._second_began_s >= 1:
             self._second_began_s, self._requests = self.heard_s, 0
         self._requests += 1
-        if self._requests > REQUESTS_PER_S:
-            self.drop()
+        if self._requests > REQUESTS_PER_S and not self._floods:
+            self._floods = True
+            self._loop.call_later(FLOOD_S, self.drop)
 
     def _tell_watcher(self, ended: bool) -> None:
         wait_s = self._told_s + WATCH_GAP_S - self._loop.time()

@@ -55,7 +55,10 @@ _REASONS: Final = {
     "closing": StopReason.SHUTDOWN,
     "fault": StopReason.FAULT,
 }
-_GONE: Final = "the daemon is gone; its device stops by itself within 2.5 s"
+_GONE: Final = (
+    "the daemon is gone, and its device stops by itself within 2.5 s; or it has dropped this "
+    "terminal, and the massage goes on (massager status, massager stop)"
+)
 _SILENT: Final = "the daemon does not answer; its device stops by itself within 2.5 s"
 _LEFT: Final = "left before the device answered"
 _FIELDS: Final = frozenset(field.name for field in fields(Snapshot))

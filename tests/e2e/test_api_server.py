@@ -249,6 +249,19 @@ async def test_a_client_that_floods_is_dropped_and_a_stop_still_gets_through(
     assert await noisy.is_dropped()
 
 
+@pytest.mark.parametrize("count", [60, 3_000])
+async def test_a_stop_behind_a_flood_of_the_same_client_is_taken_and_nothing_else(
+    connect: Connect, session: FakeSession, count: int
+) -> None:
+    client = await connect()
+    client.send(b'{"request": "pause"}\n' * count + b'{"request": "stop"}\n')
+
+    await session.was_asked(SoftStop())
+
+    assert session.requests.count(Pause()) == 51
+    assert await client.is_dropped()
+
+
 async def test_a_line_that_is_too_long_is_refused_before_it_is_read_whole(
     connect: Connect,
     server: ApiServer,

@@ -215,6 +215,19 @@ def test_whoever_only_follows_may_be_killed_and_is_told_when_the_daemon_is(tmp_p
             assert "the daemon is gone" in session.errors()
 
 
+def test_whoever_follows_and_is_dropped_is_not_told_that_the_motor_stops(tmp_path: Path) -> None:
+    write_config(tmp_path, 'device = "sim:"\n')
+    with Daemon(tmp_path, *FAST) as daemon:
+        with following(tmp_path, "--json") as session:
+            wait_until(lambda: '"warm-up"' in "".join(session.lines()), "the session runs")
+            others = [daemon.client() for _ in range(17)]
+            assert session.wait() == 5
+            assert "the massage goes on" in session.errors()
+            for other in others:
+                other.__exit__()
+        assert daemon.devices()[0]["phase"] in ("warm-up", "massage")
+
+
 def test_whoever_hangs_up_before_the_answer_takes_the_start_back(
     tmp_path: Path, port: Path, start_simulator: StartSimulator
 ) -> None:
