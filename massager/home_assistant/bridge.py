@@ -123,12 +123,10 @@ class HomeAssistant:
         try:
             await asyncio.gather(*tasks)
         except asyncio.CancelledError:  # so are they, and once: the goodbye is not cut short
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait(tasks, timeout=GOODBYE_S)
             raise
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
             events.close()
             for desk in self._desks.values():
                 desk.close()
@@ -282,9 +280,7 @@ class HomeAssistant:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
         for task in done:
             error = task.exception()
             if error is not None:
@@ -432,6 +428,16 @@ class HomeAssistant:
         if self._said.get(subject) != text:
             self._said[subject] = text
             _log.log(level, "%s", text)
+
+
+async def _end(tasks: list[asyncio.Future[None]] | list[asyncio.Task[None]]) -> None:
+    """Cancel until they have ended: `wait_for` of Python 3.11 may swallow it once."""
+    pending: set[asyncio.Future[None]] = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _publish(client: aiomqtt.Client, post: Post) -> None:
