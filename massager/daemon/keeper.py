@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
-from massager.clock import Clock
+from massager.clock import Clock, boot_ms
 from massager.config_devices import DeviceSettings, RemoteStart
 from massager.controller import Controller
 from massager.daemon import news
@@ -116,7 +116,8 @@ class Keeper:
         self.name = device.name
         self.url = transport.url
         self.speed = speed
-        self.armed_until: datetime | None = None
+        self.armed_until: datetime | None = None  # as a person's clock shows it
+        self._armed_to_ms = 0  # by the count since the boot, which nobody sets
         self.last_end: SessionEnded | None = None
         self.closing = False  # no more starts
         self._office = office
@@ -303,6 +304,7 @@ class Keeper:
     def arm(self) -> datetime:
         """Somebody is at the device: let the next remote start through, once; until when."""
         self.armed_until = now() + ARMED_FOR
+        self._armed_to_ms = boot_ms() + ARMED_FOR // timedelta(milliseconds=1)
         self._news.tell()
         return self.armed_until
 
@@ -340,7 +342,7 @@ class Keeper:
             return RefusedStart(RefusalKind.BUSY, "a latch is being cleared; ask again in a moment")
         if not order.origin.is_remote or self.device.remote_start is not RemoteStart.ARMED:
             return None
-        if self.armed_until is not None and now() <= self.armed_until:
+        if self.armed_until is not None and boot_ms() <= self._armed_to_ms:
             return None
         return RefusedStart(
             RefusalKind.ARMING,

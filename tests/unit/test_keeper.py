@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
@@ -523,6 +524,20 @@ async def test_armed_lets_one_remote_start_through() -> None:
         await keeper.rest()
         assert isinstance(await keeper.start(order(origin=Origin.MQTT)), RefusedStart)
         assert isinstance(await keeper.start(order(origin=Origin.TERMINAL)), Started)
+
+
+async def test_what_was_armed_holds_for_4_hours_whatever_becomes_of_the_wall_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = {"since boot": 1_000, "wall": datetime(2026, 11, 21, 22, 0, tzinfo=UTC)}
+    monkeypatch.setattr("massager.daemon.keeper.boot_ms", lambda: clock["since boot"])
+    monkeypatch.setattr("massager.daemon.keeper.now", lambda: clock["wall"])
+    async with kept(Device(), remote_start=RemoteStart.ARMED) as keeper:
+        keeper.arm()
+        clock |= {"since boot": 1_000 + 14_400_001, "wall": datetime(2026, 11, 20, tzinfo=UTC)}
+        assert isinstance(await keeper.start(order(origin=Origin.MQTT)), RefusedStart)
+        clock |= {"since boot": 1_000 + 14_400_000}
+        assert isinstance(await keeper.start(order(origin=Origin.MQTT)), Started)
 
 
 async def test_a_remote_start_that_needs_feet_is_refused_where_no_sensor_can_tell() -> None:
