@@ -118,6 +118,7 @@ class Keeper:
         self.speed = speed
         self.armed_until: datetime | None = None  # as a person's clock shows it
         self._armed_to_ms = 0  # by the count since the boot, which nobody sets
+        self.stopped_at: datetime | None = None  # when the last stop was taken, whoever wanted it
         self.last_end: SessionEnded | None = None
         self.closing = False  # no more starts
         self._office = office
@@ -272,6 +273,7 @@ class Keeper:
         session = self._session
         if isinstance(request, SoftStop | HardStop):
             self._stops += 1
+            self.stopped_at = now()
             self._stop(request)
             return None
         if isinstance(request, Start):

@@ -122,6 +122,8 @@ class Desk:
         if isinstance(command, PauseCommand):
             self._ask(command, Pause())
             return
+        if self.keeper.stopped_at is not None:  # by anybody, and also where nothing ran
+            self._freshness.stopped(_ms_of(self.keeper.stopped_at))
         stale = self._freshness.judge(
             command.at, command, self._now_ms(), is_set=isinstance(command, SetCommand)
         )
@@ -143,7 +145,6 @@ class Desk:
     def _stop(self, command: Stop) -> None:
         is_emergency = isinstance(command, EmergencyStopCommand)
         self.keeper.request(HardStop() if is_emergency else SoftStop())
-        self._freshness.stopped(self._now_ms())
         if self.serving:
             self._done(command)
 
@@ -344,7 +345,11 @@ class Desk:
         )
 
     def _now_ms(self) -> int:
-        return round(self._now().timestamp() * 1000)
+        return _ms_of(self._now())
+
+
+def _ms_of(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
 def _chosen_of(choice: Choice) -> Chosen:

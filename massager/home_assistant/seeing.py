@@ -29,6 +29,7 @@ class Keeper(Protocol):
     name: str
     speed: int
     armed_until: datetime | None
+    stopped_at: datetime | None
 
     def snapshot(self) -> Snapshot: ...
 

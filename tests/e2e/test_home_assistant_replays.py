@@ -14,6 +14,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from massager.session_model import SoftStop
 from tests.brokers import Broker, real_mosquitto
 from tests.e2e.bridge_world import OWN, Home, home_on, listener_on, until
 
@@ -169,6 +170,12 @@ async def test_a_start_from_before_a_stop_or_a_restart_of_the_daemon_starts_noth
         await say(mosquitto.port, b"", topic="stop")
         await say(mosquitto.port, before)
         await until("a reply", lambda: listener.last(f"{OWN}/reply").get("kind") == "before stop")
+        await nothing_started(home)
+        before = a_start()
+        home.keeper.request(SoftStop())  # somebody else's, and nothing runs
+        await say(mosquitto.port, before)
+        await until("a reply", lambda: len(listener.said(f"{OWN}/reply")) == 3)
+        assert listener.last(f"{OWN}/reply")["kind"] == "before stop"
         await nothing_started(home)
         before = a_start()
         await home.restart()
