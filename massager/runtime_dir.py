@@ -137,12 +137,18 @@ def claim_device(directory: str, device: str, pid: int) -> int:
 
 def claim_daemon(directory: str, pid: int) -> int:
     """Become this user's only daemon, until the process ends; see claim_device."""
-    fd = os.open(f"{directory}/daemon.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
-        _hold(fd, "a daemon of yours runs already", pid, "{}: {}; `massager status` shows it")
-    except BaseException:
-        os.close(fd)
-        raise
+        fd = os.open(f"{directory}/daemon.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            _hold(fd, "a daemon of yours runs already", pid, "{}: {}; `massager status` shows it")
+        except BaseException:
+            os.close(fd)
+            raise
+    except OSError as error:
+        raise ConfigError(
+            f"nobody could tell that a daemon runs: the runtime directory {directory} cannot be "
+            f"written ({error.strerror}); set MASSAGER_RUNTIME_DIR to another"
+        ) from None
     return fd
 
 

@@ -76,6 +76,7 @@ class _Stops:
         self._acknowledged: set[Owner] = set()
         self._off: dict[Owner, bool] = {}
         self._left: set[Owner] = set()  # in the middle of its stop
+        self._sent: set[Owner] = set()  # daemons that knew of no session and asked the device
 
     def run(self) -> ExitCode:
         """Wait for the answers and say what came of it."""
@@ -113,10 +114,13 @@ class _Stops:
             self._acknowledged.add(owner)
             device = session.get("device") or owner.device
             say(f"{self._word}: {device} (process {owner.pid}).")
+        if owner.takes_starts() and session.get("phase") == "stopping":
+            self._sent.add(owner)
         if reply.get("stage") == "ended":
             confirmed = bool(session.get("output_confirmed"))
-            self._off[owner] = confirmed or _nothing_moved(session)
-            say(_motor(session, confirmed))
+            nothing_moved = owner not in self._sent and _nothing_moved(session)
+            self._off[owner] = confirmed or nothing_moved
+            say(_motor(confirmed, nothing_moved))
 
     def _complain(self, owner: Owner) -> None:
         if owner in self._acknowledged:
@@ -141,9 +145,9 @@ def _nothing_moved(session: dict[str, object]) -> bool:
     return not session.get("device") and session.get("phase") == "ended"
 
 
-def _motor(session: dict[str, object], confirmed: bool) -> str:
+def _motor(confirmed: bool, nothing_moved: bool) -> str:
     if confirmed:
         return "The motor is off (the device confirmed it)."
-    if _nothing_moved(session):
+    if nothing_moved:
         return "Nothing had been sent that moves the motor."
     return "Whether the motor is off is unknown. If it still moves, pull the plug."

@@ -275,6 +275,19 @@ def test_a_stop_in_the_same_breath_as_a_start_wins(
         assert max((row["output"] for row in rows(simulator)), default=0) == 0
 
 
+def test_a_stop_that_a_device_without_a_session_does_not_answer_is_not_called_done(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator
+) -> None:
+    """The daemon has just been started anew and knows nothing of what moved before."""
+    simulator = start_simulator("--pty", port, *FAST)
+    with Daemon(tmp_path, "--device", f"serial:{port}", *FAST) as daemon:
+        wait_until(lambda: daemon.connection() == "connected", "the device is seen")
+        simulator.tell(fault="drop", rate=1.0)
+        unheard = massager(tmp_path, "stop")
+        assert unheard.code == 5
+        assert "pull the plug" in unheard.out
+
+
 def test_a_second_daemon_is_refused_and_told_who_runs(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--device", "sim:") as daemon:
         refused = massager(tmp_path, "serve", "--device", "sim:")

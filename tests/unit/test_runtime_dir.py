@@ -26,6 +26,15 @@ def test_it_is_made_for_its_owner_only(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_daemon_s_lock_that_leads_elsewhere_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "daemon.lock").symlink_to(tmp_path / "victim")
+
+    with pytest.raises(ConfigError, match="MASSAGER_RUNTIME_DIR"):
+        claim_daemon(str(tmp_path), os.getpid())
+
+    assert not (tmp_path / "victim").exists()
+
+
 def test_it_lies_in_the_login_sessions_directory(tmp_path: Path) -> None:
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
 
