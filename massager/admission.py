@@ -15,7 +15,7 @@ from massager.config_file import printable
 from massager.dose import Allowance, Use, assess, refusal
 from massager.errors import ConfigError
 from massager.history.records import Spent, Stamp
-from massager.limits import DAY_MS, SITTING_MAX_MS
+from massager.limits import DAY_MS, PAUSE_LIMIT_MS, PREFLIGHT_MS, SITTING_MAX_MS
 from massager.plan import Choice
 from massager.quiet_hours import QuietHours, quietest
 from massager.screening.profile import Profile, what_blocks, what_is_missing
@@ -23,6 +23,8 @@ from massager.screening.profile_file import profile_path, read_profile
 from massager.screening.questions import questions
 from massager.session_model import Permit
 
+# How far a session may reach that begins now: the wait for feet, one whole pause, all of a sitting.
+_REACH_MS: Final = PREFLIGHT_MS + PAUSE_LIMIT_MS + SITTING_MAX_MS
 _MINUTE_MS: Final = 60_000
 
 
@@ -51,7 +53,7 @@ class Admission:
         if why is not None:
             return Permit(why + _why_so_little(spent, now), 0)
         cap, reason = profile.cap, profile.cap_reason
-        minutes = (_minute_of(now, ms) for ms in range(0, SITTING_MAX_MS + 1, _MINUTE_MS))
+        minutes = (_minute_of(now, ms) for ms in range(0, _REACH_MS + 1, _MINUTE_MS))
         quiet = quietest(self.quiet, minutes)
         if quiet is not None and quiet.max_intensity < cap:
             cap, reason = quiet.max_intensity, f"{quiet} (in the config)"

@@ -100,7 +100,6 @@ def _flush() -> OSError | None:
 
 
 def _discard(stream: "TextIO") -> None:
-    """Let what is still in its buffers go nowhere."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, stream.fileno())
-    os.close(devnull)
+    from massager.cli.saying import discard
+
+    discard(stream)

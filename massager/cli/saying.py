@@ -27,5 +27,15 @@ def say(text: str, stream: TextIO | None = None) -> None:
     try:
         stream.write(text + "\n")
         stream.flush()
-    except (OSError, ValueError):  # full, gone, or closed
+    except ValueError:  # closed
         return
+    except OSError:  # full, or gone
+        discard(stream)
+
+
+def discard(stream: TextIO) -> None:
+    """Let what is still in its buffers, and what follows, go nowhere: some versions of Python would
+    try to write it again at the end, and fail then."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, stream.fileno())
+    os.close(devnull)

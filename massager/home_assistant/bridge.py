@@ -380,15 +380,25 @@ class HomeAssistant:
                 )
         elif message.retain:
             self._clear(topic, payload)
-        elif (take := self._by_topic.get(topic)) is not None:
-            take(payload)
+        else:
+            self._hand_over(topic, payload)
 
     def _take_stop(self, message: aiomqtt.Message) -> None:
         topic = message.topic.value
         if message.retain:
             self._clear(topic, message.payload)
-        elif (take := self._by_topic.get(topic)) is not None:
-            take(message.payload)
+        else:
+            self._hand_over(topic, message.payload)
+
+    def _hand_over(self, topic: str, payload: bytes) -> None:
+        """To whom it is for. What goes wrong there must not take the connection with it."""
+        take = self._by_topic.get(topic)
+        if take is None:
+            return
+        try:
+            take(payload)
+        except Exception:
+            _log.exception("%s: a message could not be taken; a fault of this program", topic)
 
     def _clear(self, topic: str, payload: bytes) -> None:
         """A retained command does nothing, and is taken away, once."""

@@ -212,7 +212,10 @@ def parse_command(payload: bytes) -> Command:
         if isinstance(found.get(key), str) and len(found[key]) <= 64
     }
     if about.get("action") in ("stop", "emergency_stop"):
-        return _COMMAND.validate_python(about)
+        try:
+            return _COMMAND.validate_python(about)
+        except ValidationError:  # an id that is no text, such as half a surrogate pair
+            return _COMMAND.validate_python({"action": about["action"]})
     try:
         command = _COMMAND.validate_python(found)
     except ValidationError as error:

@@ -7,7 +7,7 @@ with the reason, and the true state is published again.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from massager.daemon.face import (
     RefusedStart,
     SessionEnded,
     SessionStarted,
+    Started,
     StartRefused,
 )
 from massager.errors import MassagerError
@@ -140,7 +141,8 @@ class Desk:
             case ExtendCommand():
                 self._ask(command, Extend(round(command.minutes * 60_000)))
             case ClearCommand():
-                self._errand(command, self._clear(command))
+                if not self._is_busy(command):
+                    self._errand(command, self._clear(command))
 
     def _stop(self, command: Stop) -> None:
         is_emergency = isinstance(command, EmergencyStopCommand)
@@ -189,10 +191,14 @@ class Desk:
         except MassagerError as error:
             self._refuse(command.action, command.id, "bad request", str(error))
             return
-        self._errand(command, self._begin(command, choice))
+        if not self._is_busy(command):  # asked for now: a stop that comes next ends it
+            starting = self.keeper.start(Order(choice, Origin.MQTT))
+            self._errand(command, self._begin(command, starting))
 
-    async def _begin(self, command: StartCommand, choice: Choice) -> None:
-        outcome = await self.keeper.start(Order(choice, Origin.MQTT))
+    async def _begin(
+        self, command: StartCommand, starting: Coroutine[Any, Any, Started | RefusedStart]
+    ) -> None:
+        outcome = await starting
         if isinstance(outcome, RefusedStart):  # the event comes by `heard`
             self._refuse(command.action, command.id, outcome.kind.value, outcome.why)
         else:
@@ -205,12 +211,15 @@ class Desk:
         else:
             self._refuse(command.action, command.id, "refused", refusal)
 
+    def _is_busy(self, command: Fresh) -> bool:
+        """One of a kind at a time."""
+        if command.action not in self._errands:
+            return False
+        self._refuse(command.action, command.id, "busy", "the same is being done already")
+        return True
+
     def _errand(self, command: Fresh, work: Any) -> None:
-        """Do what takes time beside everything else; one of a kind at a time."""
-        if command.action in self._errands:
-            work.close()
-            self._refuse(command.action, command.id, "busy", "the same is being done already")
-            return
+        """Do what takes time beside everything else."""
         task = asyncio.ensure_future(work)
         self._errands[command.action] = task
         task.add_done_callback(lambda _: self._errands.pop(command.action, None))

@@ -248,8 +248,8 @@ async def test_what_is_gone_is_taken_away_and_nothing_else(
         node = home.bridge_settings.node
         async with listener_on(mosquitto.port) as listener:
             await until("both", lambda: listener.last("massager/sim-two/telemetry"))
-            await listener.client.publish("massager/other/state", b"x", retain=True)
-            await listener.client.publish("homeassistant/device/x/config", b"{}", retain=True)
+            await listener.client.publish("massager/other/state", b"x", 1, retain=True)
+            await listener.client.publish("homeassistant/device/x/config", b"{}", 1, retain=True)
     removed = await remove(url, Settings(), node, Wanted())
     assert removed.devices == ("sim-one", "sim-two")
     assert removed.still_alive == ()

@@ -56,10 +56,10 @@ def test_the_program_that_judges_finds_guilty_what_breaks_a_rule(tmp_path: Path)
     """Without the lease, without the gentlest level, without the count of bad frames."""
     core = ROOT / "firmware" / "core"
     for file, guard, broken in (
-        ("machine.c", "--device->now.lease_left_ms != 0u", "--device->now.lease_left_ms < 60000u"),
+        ("machine.c", "if (device->now.lease_left_ms != 0u) {", "if (true) {"),
         ("gate.c", "return gentlest;", "return 1000u;"),
         ("frame.c", "device->now.bad_frames++;", ""),
-        ("machine.c", "    cut(device);\n    end_session(device, reason);", ""),
+        ("machine.c", "    cut(device);\n    (void)end_session(device, reason);", "(void)reason;"),
     ):
         text = (core / file).read_text("utf-8")
         assert text.count(guard) == 1, guard

@@ -103,7 +103,7 @@ QUIET = QuietHours(22 * 60 + 30, 7 * 60, 3)
 
 @pytest.mark.parametrize(
     ("at", "cap"),
-    [((22, 16), 10), ((22, 17), 3), ((22, 30), 3), ((2, 0), 3), ((6, 59), 3), ((7, 0), 10)],
+    [((22, 9), 10), ((22, 10), 3), ((22, 30), 3), ((2, 0), 3), ((6, 59), 3), ((7, 0), 10)],
 )
 def test_quiet_hours_are_a_cap_for_every_session_that_could_reach_into_them(
     at: tuple[int, int], cap: int, tmp_path: Path

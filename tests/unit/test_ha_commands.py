@@ -105,6 +105,7 @@ def test_more_than_1024_bytes_are_not_even_parsed() -> None:
         b'{"action":"stop","now":1,"whatever":[]}',
         b'{"action":"stop","action":"stop"}',
         b'{"action":"stop", broken',
+        b'{"action":"stop","id":"\\ud800"}',
         b'{"action":"stop"}' + b" " * 5000,
     ],
 )
