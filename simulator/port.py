@@ -4,19 +4,17 @@ Bytes go in with `receive` and come out with `data_to_send`; time is an argument
 milliseconds that never go back. The same port stands behind `sim:`, a pty, TCP and MQTT.
 """
 
-from collections import deque
 from typing import Any, Final
 
 from firmware_protocol.framing import DatagramFraming, Framing, StreamFraming
 from firmware_protocol.messages import ResetCause
 from simulator.commands import BadRequest, Request, understand
 from simulator.device import Device, DeviceConfig, TraceRow
+from simulator.kept_rows import KeptRows
 from simulator.line import Line, first
 
 BOOT_MS: Final = 300  # from power to the first frame: a boot loader's time
 WATCHDOG_MS: Final = 250  # nominal; the chip's own spread keeps it under 500
-_ROW_NAMES: Final = tuple(TraceRow.__annotations__)
-_RECENT_ROWS: Final = 1000
 _BAD_FRAMES_MAX: Final = 65_535
 _BOOT_MAX: Final = 65_535
 _RESETS: Final = {
@@ -44,8 +42,7 @@ class SimulatedPort:
         self._datagrams = datagrams
         self._line = Line(seed, datagrams=datagrams, speed=config.speed)
         self._now_ms = now_ms
-        self._rows: list[TraceRow] = []
-        self._recent: deque[TraceRow] = deque(maxlen=_RECENT_ROWS)
+        self._rows = KeptRows()
         self._boots_at_ms: int | None = None  # while it is dark or hangs
         self._feet_on = True
         self._device_faults: set[str] = set()
@@ -98,8 +95,7 @@ class SimulatedPort:
 
     def take_trace(self) -> list[TraceRow]:
         """The rows of the motor trace since the last call."""
-        rows, self._rows = self._rows, []
-        return rows
+        return self._rows.take()
 
     # --- commands and faults ------------------------------------------------------------------
 
@@ -128,8 +124,7 @@ class SimulatedPort:
             case "get" if request.value == "status":
                 return self._status()
             case "get":
-                rows = list(self._recent)[-request.whole("last") :]
-                return {"trace": [row_object(row) for row in rows]}
+                return {"trace": self._rows.newest(request.whole("last"))}
             case "feet":
                 self._feet_on = request.value is True
                 self._tell_device_of_feet()
@@ -246,10 +241,4 @@ class SimulatedPort:
 
     def _keep_rows(self) -> None:
         if self._tracing and (rows := self.device.take_trace()):
-            self._rows += rows
-            self._recent.extend(rows)
-
-
-def row_object(row: TraceRow) -> dict[str, int | str]:
-    """A row of the trace as it is written: its names and values, in order."""
-    return {name: getattr(row, name) for name in _ROW_NAMES}
+            self._rows.add(rows)

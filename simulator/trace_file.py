@@ -10,7 +10,7 @@ from pathlib import Path
 
 from simulator.bearers import CannotStart
 from simulator.device import TraceRow
-from simulator.port import row_object
+from simulator.kept_rows import row_object
 
 
 class TraceFile:

@@ -11,7 +11,7 @@ from functools import cache
 from math import exp
 from typing import Final
 
-from firmware_protocol.messages import Capability, State
+from firmware_protocol.messages import Capability
 from simulator.device import DeviceConfig, TraceRow
 from simulator.firmware.build import built
 from simulator.firmware.chip import (
@@ -24,7 +24,7 @@ from simulator.firmware.chip import (
     Program,
     ResetFlag,
 )
-from simulator.firmware.core import Config, Now
+from simulator.firmware.core import Config, Now, row_of, without_power
 from simulator.physics import STEP_MS, Motor
 
 FEET: Final = ("D", 2)  # closed to ground with the feet on
@@ -249,10 +249,7 @@ class Board:
     # --- trace --------------------------------------------------------------------------------
 
     def _note_reboot(self) -> None:
-        now = self.chip.now
-        now.token = now.setpoint = now.output = now.lease_left_ms = now.fall = 0
-        now.ceiling = 1000 * self.config.gentlest_permille
-        self._note("reboot", now)
+        self._note("reboot", without_power(self.chip.now, self.config.gentlest_permille))
 
     def _note(self, why: str, now: Now) -> None:
         """A row that the chip could not write itself."""
@@ -260,32 +257,7 @@ class Board:
         now_ms = self.chip.device_ms
         if self._by_cycles:
             now_ms = max(now_ms, self.chip.cycle // CYCLES_PER_MS)
-        self._rows.append(
-            TraceRow(
-                now_ms,
-                now.boot_id,
-                now.token,
-                state_of(now).name.lower(),
-                now.setpoint,
-                now.ceiling // 1000,
-                now.output // 1000,
-                now.lease_left_ms,
-                why,
-            )
-        )
-
-
-def state_of(now: Now) -> State:
-    """As massager_state() of the core."""
-    if now.latch_id:
-        return State.LATCHED
-    if now.fall:
-        return State.STOPPING
-    if now.is_resting:
-        return State.RESTING
-    if not now.token:
-        return State.IDLE
-    return State.RUNNING if now.is_leased else State.READY
+        self._rows.append(row_of(now, now_ms, why))
 
 
 def thermistor_mv(temperature_dc: int) -> int:

@@ -113,6 +113,41 @@ class Now(ctypes.LittleEndianStructure):
     )
 
 
+def state_of(now: Now) -> State:
+    """As massager_state() of the core."""
+    if now.latch_id:
+        return State.LATCHED
+    if now.fall:
+        return State.STOPPING
+    if now.is_resting:
+        return State.RESTING
+    if not now.token:
+        return State.IDLE
+    return State.RUNNING if now.is_leased else State.READY
+
+
+def without_power(now: Now, gentlest_permille: int) -> Now:
+    """`now`, changed to what a reset leaves of it: the output is 0, and the session gone."""
+    now.token = now.setpoint = now.output = now.lease_left_ms = now.fall = 0
+    now.ceiling = 1000 * gentlest_permille
+    return now
+
+
+def row_of(now: Now, device_ms: int, why: str) -> TraceRow:
+    """A row that the device could not write itself."""
+    return TraceRow(
+        device_ms,
+        now.boot_id,
+        now.token,
+        _STATE_WORD[state_of(now)],
+        now.setpoint,
+        now.ceiling // 1000,
+        now.output // 1000,
+        now.lease_left_ms,
+        why,
+    )
+
+
 class Recorder(ctypes.Structure):
     """`struct recorder`."""
 
@@ -313,22 +348,8 @@ class HostCore:
     def reboot(self, reset_cause: ResetCause = ResetCause.EXTERNAL, dark_ms: int = 0) -> None:
         """A reset: output 0, then the program runs again with the next boot id."""
         now = self.now
-        state = State.LATCHED if now.latch_id else State.RESTING if now.is_resting else State.IDLE
-        self._rows = [
-            *self._rows,
-            *self._trace.take(),
-            TraceRow(
-                self.now_ms,
-                now.boot_id,
-                0,
-                _STATE_WORD[state],
-                0,
-                self._gentlest_permille,
-                0,
-                0,
-                "reboot",
-            ),
-        ]
+        dark = without_power(self.now, self._gentlest_permille)
+        self._rows = [*self._rows, *self._trace.take(), row_of(dark, self.now_ms, "reboot")]
         self._library.host_wait(self._host, dark_ms)
         self._library.host_boot(self._host, now.boot_id % 65_535 + 1, reset_cause)
 

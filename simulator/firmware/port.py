@@ -3,22 +3,21 @@
 The chip runs up to each time that it is told, so it must be told often: see `next_deadline_ms`.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from simulator.commands import BadRequest, Request, understand
 from simulator.device import TraceRow
-from simulator.firmware.board import Board, default_program, state_of
+from simulator.firmware.board import Board, default_program
 from simulator.firmware.chip import CYCLES_PER_MS, Program, ResetFlag
+from simulator.firmware.core import state_of
+from simulator.kept_rows import KeptRows
 from simulator.line import Line, first
-from simulator.port import row_object
 
 DARK_MS: Final = 300  # how long a power cut lasts
 IDLE_MS: Final = 10  # how often the chip runs where nothing is on the line
 _ANSWER_MS: Final = 50  # how long an answer may take to begin
 _PRESS_MS: Final = 100  # how long a finger stays on the button
-_RECENT_ROWS: Final = 1000
 
 
 class FirmwarePort:
@@ -45,8 +44,7 @@ class FirmwarePort:
         self._coming = b""  # from the chip, not yet a whole frame
         self._dark_until_ms: int | None = None
         self._pressed_until_ms: int | None = None
-        self._rows: list[TraceRow] = []
-        self._recent: deque[TraceRow] = deque(maxlen=_RECENT_ROWS)
+        self._rows = KeptRows()
         self._feet_on = True
 
     @property
@@ -101,8 +99,7 @@ class FirmwarePort:
     def take_trace(self) -> list[TraceRow]:
         """The rows of the motor trace since the last call."""
         self._keep_rows()
-        rows, self._rows = self._rows, []
-        return rows
+        return self._rows.take()
 
     # --- commands and faults ------------------------------------------------------------------
 
@@ -130,8 +127,7 @@ class FirmwarePort:
                 return self._status()
             case "get":
                 self._keep_rows()
-                rows = list(self._recent)[-request.whole("last") :]
-                return {"trace": [row_object(row) for row in rows]}
+                return {"trace": self._rows.newest(request.whole("last"))}
             case "feet":
                 self._feet_on = request.value is True
                 self.board.set_feet(self._feet_on)
@@ -208,7 +204,6 @@ class FirmwarePort:
 
     def _keep_rows(self) -> None:
         if rows := self.board.take_trace():
-            self._rows += rows
-            self._recent.extend(rows)
+            self._rows.add(rows)
             if any(row.why == "boot" for row in rows):
                 self._remember(self.board.chip.eeprom)
