@@ -21,11 +21,11 @@ from pathlib import Path
 from benchmarks.broker import broker
 from benchmarks.figures import Figure, percentile
 from benchmarks.session import choice
-from massager.config_devices import DeviceSettings
+from massager.config.devices import DeviceSettings
 from massager.daemon.face import ConnectionState, Order, Origin, Started
 from massager.daemon.keeper import Keeper
 from massager.daemon.paperwork import NoOffice
-from massager.session_model import SoftStop
+from massager.session.model import SoftStop
 from massager.transports import open_transport, parse_url
 from simulator.bearers.mqtt import MqttBearer
 from simulator.device import DeviceConfig

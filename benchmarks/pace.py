@@ -9,7 +9,7 @@ from benchmarks.figures import Figure, percentile
 from benchmarks.peers import on_sockets
 from benchmarks.session import choice
 from massager.controller import Controller
-from massager.session_model import Running, Start
+from massager.session.model import Running, Start
 from massager.transports import open_transport
 from massager.transports.interface import Receiver, Settings, Transport
 

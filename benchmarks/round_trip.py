@@ -19,7 +19,7 @@ from firmware_protocol.framing import DatagramFraming, StreamFraming
 from firmware_protocol.link import Answered, Link
 from firmware_protocol.messages import Command, Hello, SetLevel
 from massager.errors import NoDevice
-from massager.session_model import Paused
+from massager.session.model import Paused
 from massager.transports import open_transport
 from massager.transports.interface import Transport
 

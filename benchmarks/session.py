@@ -12,7 +12,7 @@ from typing import Any
 from massager.controller import Controller
 from massager.plan import Choice, Shape
 from massager.programs import load_program
-from massager.session_model import Ended, Running, Start, Terms
+from massager.session.model import Ended, Running, Start, Terms
 from massager.transports import open_transport
 
 _SIMULATOR = Path(sys.executable).parent / "massager-simulator"

@@ -15,7 +15,7 @@ from firmware_protocol.link import Link
 from firmware_protocol.messages import Clear, Hello, Status
 from massager.controller import Controller
 from massager.errors import NoDevice
-from massager.session_model import Ended, HardStop, Running, Start
+from massager.session.model import Ended, HardStop, Running, Start
 from massager.transports import open_transport
 
 _TRIES = 40

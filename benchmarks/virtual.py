@@ -10,7 +10,7 @@ from benchmarks.figures import Figure
 from benchmarks.session import choice
 from massager.controller import Controller
 from massager.errors import NoDevice
-from massager.session_model import Start, StopReason
+from massager.session.model import Start, StopReason
 from massager.transports import open_transport
 from massager.transports.interface import Receiver, Transport
 from simulator.bearers.pseudoterminal import PseudoterminalBearer

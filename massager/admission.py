@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from massager.ages import surely_passed_ms
-from massager.config_file import printable
+from massager.config.file import printable
 from massager.dose import Allowance, Use, assess, refusal
 from massager.errors import ConfigError
 from massager.history.records import Spent, Stamp
@@ -21,7 +21,7 @@ from massager.quiet_hours import QuietHours, quietest
 from massager.screening.profile import Profile, what_blocks, what_is_missing
 from massager.screening.profile_file import profile_path, read_profile
 from massager.screening.questions import questions
-from massager.session_model import Permit
+from massager.session.model import Permit
 
 # How far a session may reach that begins now: the wait for feet, one whole pause, all of a sitting.
 _REACH_MS: Final = PREFLIGHT_MS + PAUSE_LIMIT_MS + SITTING_MAX_MS

@@ -19,8 +19,7 @@ from firmware_protocol.messages import EmergencyStop, Hello, HelloFlag, SetLevel
 from massager.clock import Clock
 from massager.errors import NoDevice
 from massager.limits import HOST_STALL_MS, LINK_RETRY_MS
-from massager.session import step, tick_period_ms
-from massager.session_model import (
+from massager.session.model import (
     Arming,
     Ended,
     Identify,
@@ -44,7 +43,8 @@ from massager.session_model import (
     Terms,
     Tick,
 )
-from massager.session_moves import course_of
+from massager.session.moves import course_of
+from massager.session.session import step, tick_period_ms
 from massager.snapshot import Snapshot, snapshot
 from massager.transports.interface import Transport
 

@@ -13,7 +13,7 @@ from massager.history import stamps
 from massager.history.records import End, Event, Identified, NewSession, Sample, Sign, Spent
 from massager.history.session_log import Line, Met, Note, SessionLog, Totals
 from massager.history.writer import END_PATIENCE_S, History
-from massager.session_model import Request
+from massager.session.model import Request
 from massager.snapshot import Snapshot
 
 _LOOK_S: Final = 0.5  # a session of which nothing is heard still gives a sign of life

@@ -1,6 +1,6 @@
 """Where the running controllers of this user are found: the runtime directory.
 
-    <pid>.sock      the socket a session in the foreground listens on (api.py), 0600
+    <pid>.sock      the socket a session in the foreground listens on (api/messages.py), 0600
     <pid>.device    the URL it drives: names an owner that does not answer
     <pid>.<name>.…  the same of each device of a daemon (`massager serve`), by the device's name
     <hash>.lock     held by whoever drives a device, gone with its process

@@ -10,7 +10,7 @@ from typing import Any
 from firmware_protocol.messages import Feet, word_of
 from massager.limits import OUTPUT_UNKNOWN_MS, PAUSE_LIMIT_MS, PREFLIGHT_MS, SOFT_END_MS
 from massager.plan import Progress, progress_at, setpoint_at
-from massager.session_model import (
+from massager.session.model import (
     Arming,
     Course,
     Ended,

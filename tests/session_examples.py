@@ -29,7 +29,7 @@ from firmware_protocol.messages import (
 from firmware_protocol.messages import State as DeviceState
 from massager.plan import Choice, Levels, Progress, Shape, continue_session, end_now
 from massager.programs import load_program
-from massager.session_model import (
+from massager.session.model import (
     Arming,
     Course,
     Ended,

@@ -18,8 +18,7 @@ IMPURE = {"asyncio", "time", "datetime", "random", "socket", "threading", "loggi
 PURE = (
     "firmware_protocol/*.py",
     "massager/plan.py",
-    "massager/session.py",
-    "massager/session_*.py",
+    "massager/session/*.py",
     "massager/dose.py",
     "massager/ages.py",
     "massager/limits.py",
@@ -39,7 +38,7 @@ LAZY_SIMULATOR = "massager/transports/memory.py"
 CLOCKS = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "clock_gettime"}
 CLOCK_FILE = "massager/clock.py"
 # Short-lived clients of a running session: blocking sockets, no event loop to ask for the time.
-BLOCKING_CLIENTS = ("massager/api_client.py", "massager/cli/")
+BLOCKING_CLIENTS = ("massager/api/client.py", "massager/cli/")
 # In two halves each, so that this file is not found by its own patterns.
 FORBIDDEN_TEXT = {
     "the host of a package index": "pypi" + r"\.org|python" + r"hosted\.org|npmjs" + r"\.com",
@@ -117,7 +116,7 @@ def test_a_pure_file_has_no_clock_no_io_no_chance_and_no_log(path: Path) -> None
 
 def test_the_pure_files_are_there() -> None:
     names = {_name(path) for path in PURE_FILES}
-    assert {"massager/plan.py", "massager/session.py", "massager/limits.py"} <= names
+    assert {"massager/plan.py", "massager/session/session.py", "massager/limits.py"} <= names
     assert {"simulator/device.py", "simulator/gate.py", "simulator/physics.py"} <= names
     assert {"firmware_protocol/link.py", "firmware_protocol/codec.py"} <= names
 

@@ -25,7 +25,7 @@ from massager.controller import Controller
 from massager.errors import NoDevice
 from massager.plan import Choice, Shape
 from massager.programs import load_program
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     Paused,
     PauseReason,

@@ -28,7 +28,7 @@ def note_because(text: str) -> None:
 def _noted(word: str) -> list[tuple[date, str]]:
     """The reasons there are in the history now, with their days. Raises HistoryUnusable."""
     from massager.ages import surely_passed_ms
-    from massager.config import config_path
+    from massager.config.config import config_path
     from massager.history import stamps
     from massager.history.file import place_of
     from massager.history.store import Store

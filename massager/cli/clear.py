@@ -64,7 +64,7 @@ def run(args: Namespace) -> int:
 
 def _clear_in_daemon(owner: "Owner") -> int:
     """The daemon has the device: it looks, and clears."""
-    from massager.api_client import ask
+    from massager.api.client import ask
     from massager.errors import SessionFailed
 
     devices = ask([owner], {"request": "devices"}, CLEAR_S).get(owner, {}).get("devices", [])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from massager.errors import ConfigError, ExitCode, MassagerError, UsageError
 
 if TYPE_CHECKING:
-    from massager.config import Config
+    from massager.config.config import Config
 
 ACTIONS: Final = ("show", "path", "check")
 
@@ -41,7 +41,7 @@ def run(args: Namespace, environ: Mapping[str, str] = os.environ) -> int:
 
 
 def _path(environ: Mapping[str, str], *, as_json: bool) -> None:
-    from massager.config import config_path
+    from massager.config.config import config_path
 
     path = config_path(environ)
     if as_json:
@@ -53,8 +53,8 @@ def _path(environ: Mapping[str, str], *, as_json: bool) -> None:
 
 
 def _show(environ: Mapping[str, str], *, as_json: bool) -> None:
-    from massager.config import describe, load
-    from massager.config_keys import VARIABLES
+    from massager.config.config import describe, load
+    from massager.config.keys import VARIABLES
 
     config = load({}, environ)
     settings = describe(config)
@@ -84,7 +84,7 @@ def _show(environ: Mapping[str, str], *, as_json: bool) -> None:
 
 def _check(environ: Mapping[str, str], *, as_json: bool) -> None:
     """Load the file, every program that is named or lies beside it, and the broker's authority."""
-    from massager.config import load
+    from massager.config.config import load
     from massager.programs import program_names
 
     config = load({}, environ)

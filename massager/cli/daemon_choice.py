@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from massager.errors import UsageError
 
 if TYPE_CHECKING:
-    from massager.config import Config
-    from massager.config_devices import DeviceSettings
+    from massager.config.config import Config
+    from massager.config.devices import DeviceSettings
     from massager.runtime_dir import Owner
 
 
@@ -17,7 +17,7 @@ def daemon_for(args: Namespace, config: "Config") -> "Owner | None":
 
     Raises UsageError where the daemon has several and none is named, or not the named one.
     """
-    from massager.api_client import living_owners
+    from massager.api.client import living_owners
 
     kept = [owner for owner in living_owners(os.environ) if owner.name is not None]
     if not kept:

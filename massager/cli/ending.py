@@ -4,7 +4,7 @@ from typing import Final
 
 from massager.cli.drawing import clock
 from massager.errors import ExitCode
-from massager.session_model import StopReason
+from massager.session.model import StopReason
 from massager.snapshot import Snapshot
 
 EXIT_CODES: Final = {

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from massager.api_client import ask
+from massager.api.client import ask
 from massager.cli.ending import exit_code_of
 from massager.cli.foreground import request_of
 from massager.cli.keys import Keys
@@ -25,7 +25,7 @@ from massager.cli.progress import KEYS, NO_KEYS
 from massager.cli.reporters import REDRAW_S, Reporter, can_draw, reporter_for
 from massager.errors import ExitCode, Refused, UsageError
 from massager.runtime_dir import Owner
-from massager.session_model import (
+from massager.session.model import (
     Extend,
     HardStop,
     Pause,

@@ -9,7 +9,7 @@ import signal
 from typing import Final
 
 from massager.admission import Admission
-from massager.api_server import ApiServer
+from massager.api.server import ApiServer
 from massager.cli.ending import exit_code_of
 from massager.cli.keys import Keys
 from massager.cli.reporters import REDRAW_S, Reporter
@@ -19,7 +19,7 @@ from massager.history import stamps
 from massager.history.writer import END_PATIENCE_S
 from massager.plan import Choice
 from massager.recording import Recording
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     Extend,
     HardStop,

@@ -40,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace, environ: Mapping[str, str] = os.environ) -> int:
     """0, or UsageError, Refused, HistoryUnusable. Only `erase` changes anything."""
-    from massager.config import config_path
+    from massager.config.config import config_path
     from massager.history.file import place_of
 
     _check(args)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from massager.errors import ConfigError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from massager.config import Config
+    from massager.config.config import Config
 
 ACTIONS: Final = ("show", "remove", "schema")
 _NO_BROKER: Final = """\
@@ -41,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace, environ: Mapping[str, str] = os.environ) -> int:
     """0; raises ConfigError, UsageError, and NoDevice where the broker is out of reach."""
-    from massager.config import load
+    from massager.config.config import load
 
     if (args.ids or args.all) and args.action != "remove":
         raise UsageError(f"massager ha {args.action} takes nothing more")

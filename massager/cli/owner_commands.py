@@ -11,7 +11,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from massager.api_client import Conversation, Reply, ask
+from massager.api.client import Conversation, Reply, ask
 from massager.errors import ExitCode, Refused, SessionFailed, UsageError
 from massager.limits import EXTEND_MAX_MIN, INTENSITY_MAX, INTENSITY_MIN
 from massager.runtime_dir import Owner, owners

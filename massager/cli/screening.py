@@ -42,7 +42,7 @@ def run(args: Namespace) -> int:
     ConfigError for a profile that cannot be read or written; Refused where there is no terminal to
     ask in, and for --sore and --well where nobody has answered yet.
     """
-    from massager.config import config_path
+    from massager.config.config import config_path
     from massager.screening.profile import what_is_missing
     from massager.screening.profile_file import profile_path, read_profile
     from massager.screening.questions import questions

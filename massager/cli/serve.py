@@ -10,8 +10,8 @@ from massager.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from massager.config import Config
-    from massager.config_devices import DeviceSettings
+    from massager.config.config import Config
+    from massager.config.devices import DeviceSettings
     from massager.daemon.keeper import Keeper
     from massager.daemon.paperwork import HistoryOffice
 

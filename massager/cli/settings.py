@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from massager.cli.saying import say
 
 if TYPE_CHECKING:
-    from massager.config import Config
+    from massager.config.config import Config
     from massager.transports import DeviceUrl, Settings
 
 _CHOICES: Final = ("intensity", "minutes", "shape", "program")
@@ -27,7 +27,7 @@ def devices_of(args: Namespace) -> "list[tuple[DeviceUrl, Settings]]":
 
 def devices_to_stop(args: Namespace) -> "list[tuple[DeviceUrl, Settings]]":
     """As `devices_of`, whatever else is wrong in the config: for a stop. Says nothing."""
-    from massager.config_rescue import load_for_stop
+    from massager.config.rescue import load_for_stop
 
     return _devices(load_for_stop({"device": args.device}, os.environ))
 
@@ -50,7 +50,7 @@ def settle_device(args: Namespace) -> "Config":
 
 def settle_programs(args: Namespace) -> None:
     """Only where a person's own programs lie: the file may be broken."""
-    from massager.config import config_path
+    from massager.config.config import config_path
 
     args.programs_dir = config_path(os.environ).parent / "programs"
 
@@ -66,7 +66,7 @@ def _devices(config: "Config") -> "list[tuple[DeviceUrl, Settings]]":
 
 
 def _load(flags: dict[str, object]) -> "Config":
-    from massager.config import load
+    from massager.config.config import load
 
     config = load(flags, os.environ)
     for warning in config.warnings:

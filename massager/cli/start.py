@@ -11,12 +11,12 @@ from massager.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from massager.cli.events import Event
-    from massager.config import Config
+    from massager.config.config import Config
     from massager.errors import ExitCode
     from massager.history.records import NewSession
     from massager.plan import Choice
     from massager.runtime_dir import Owner
-    from massager.session_model import Terms
+    from massager.session.model import Terms
     from massager.transports import DeviceUrl
 
 
@@ -60,7 +60,7 @@ def run(args: Namespace) -> int:
     """The exit code of the session. Raises UsageError, ConfigError or Refused: nothing was sent."""
     from massager.cli.daemon_choice import daemon_for, device_for
     from massager.cli.settings import settle
-    from massager.session_model import Terms
+    from massager.session.model import Terms
 
     config = settle(args)
     owner = daemon_for(args, config)
@@ -99,7 +99,7 @@ def _run(
     from contextlib import ExitStack
 
     from massager.admission import Admission
-    from massager.api_server import ApiServer
+    from massager.api.server import ApiServer
     from massager.cli.foreground import Foreground
     from massager.cli.keys import Keys
     from massager.cli.progress import KEYS, NO_KEYS

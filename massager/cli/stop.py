@@ -1,6 +1,6 @@
 """`massager stop`: stops every running session of this user, or the configured device.
 
-Start-up is part of a stop's latency: where a controller runs, this needs only api_client.py.
+Start-up is part of a stop's latency: where a controller runs, this needs only api/client.py.
 """
 
 import os
@@ -9,7 +9,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from typing import Final
 
-from massager.api_client import Conversation, Reply
+from massager.api.client import Conversation, Reply
 from massager.cli.saying import mend_streams, say
 from massager.errors import ExitCode, MassagerError
 from massager.runtime_dir import Owner, owners, same_device

@@ -81,7 +81,7 @@ async def _stop_all(devices: "list[tuple[DeviceUrl, Settings]]", now: bool) -> E
 
 async def _stop(url: "DeviceUrl", settings: "Settings", now: bool) -> ExitCode:
     from massager.controller import Controller
-    from massager.session_model import Ended, HardStop, SoftStop, Stopping
+    from massager.session.model import Ended, HardStop, SoftStop, Stopping
     from massager.transports import open_transport
 
     transport = open_transport(url, settings)

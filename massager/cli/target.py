@@ -28,7 +28,7 @@ def target_of(args: Namespace) -> "tuple[DeviceUrl, Settings]":
 
 def owner_of(url: "DeviceUrl") -> "Owner | None":
     """The running controller that drives the device behind `url`, whatever name it uses for it."""
-    from massager.api_client import living_owners
+    from massager.api.client import living_owners
     from massager.errors import UsageError
     from massager.transports import parse_url
 

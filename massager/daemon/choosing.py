@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from massager import limits
-from massager.config_keys import RULES
+from massager.config.keys import RULES
 from massager.errors import UsageError
 from massager.plan import Choice, Shape
 from massager.programs import load_program

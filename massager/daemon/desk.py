@@ -1,9 +1,9 @@
-"""The daemon's side of the local socket, one for each device: api.py's requests to a keeper."""
+"""The daemon's side of the local socket, one for each device: requests of api/messages.py."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, assert_never
 
-from massager.api import (
+from massager.api.messages import (
     Armed,
     ArmRequest,
     ClearRequest,

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
-from massager.api_server import ApiServer
+from massager.api.server import ApiServer
 from massager.daemon.backoff import wait_s
 from massager.daemon.desk import Desk
 from massager.daemon.face import Subscription
 from massager.daemon.keeper import Keeper
 from massager.daemon.systemd import Notifier
 from massager.errors import ExitCode
-from massager.session_model import HardStop, SoftStop, StopReason
+from massager.session.model import HardStop, SoftStop, StopReason
 
 _log = logging.getLogger(__name__)
 

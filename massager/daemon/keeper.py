@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
 from massager.clock import Clock, boot_ms
-from massager.config_devices import DeviceSettings, RemoteStart
+from massager.config.devices import DeviceSettings, RemoteStart
 from massager.controller import Controller
 from massager.daemon import news
 from massager.daemon.choosing import Defaults
@@ -39,7 +39,7 @@ from massager.errors import MassagerError
 from massager.fault_advice import advice
 from massager.latch import clear_latch, read_latch
 from massager.plan import Choice
-from massager.session_model import (
+from massager.session.model import (
     Arming,
     Ended,
     HardStop,
@@ -52,7 +52,7 @@ from massager.session_model import (
     StopReason,
     Terms,
 )
-from massager.session_moves import course_of
+from massager.session.moves import course_of
 from massager.snapshot import Snapshot, snapshot
 from massager.transports.interface import Transport
 

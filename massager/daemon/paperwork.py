@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from massager.admission import Admission, allowance_of, local
-from massager.config_devices import DeviceSettings
+from massager.config.devices import DeviceSettings
 from massager.daemon.face import Order, RefusalKind, RefusedStart, Today
 from massager.errors import HistoryUnusable
 from massager.history import stamps
@@ -18,7 +18,7 @@ from massager.history.records import NewSession, Spent
 from massager.history.writer import History
 from massager.limits import DAY_MS
 from massager.recording import Followed, Recording
-from massager.session_model import Permit, Request, Terms
+from massager.session.model import Permit, Request, Terms
 from massager.snapshot import Snapshot
 from massager.transports.url import SimUrl
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from firmware_protocol.messages import GetStatus, Identity, Status
 from firmware_protocol.messages import State as DeviceState
-from massager.config_devices import DeviceSettings
+from massager.config.devices import DeviceSettings
 from massager.daemon.backoff import CAP_S, PLUG_CAP_S, wait_s
 from massager.daemon.face import Connection, ConnectionState, Sighting
 from massager.daemon.held_line import HeldLine

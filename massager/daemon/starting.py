@@ -5,14 +5,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from massager.clock import Clock
-from massager.config_devices import RemoteStart
+from massager.config.devices import RemoteStart
 from massager.controller import Controller
 from massager.daemon.backoff import wait_s
 from massager.daemon.face import Order, RefusalKind, RefusedStart
 from massager.daemon.held_line import HeldLine
 from massager.daemon.presence import Presence
 from massager.errors import ConfigError, NoDevice, PortBusy, Refused
-from massager.session_model import (
+from massager.session.model import (
     Arming,
     Ended,
     HardStop,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from massager.history.records import Sample
-from massager.session_model import (
+from massager.session.model import (
     Extend,
     HardStop,
     Pause,

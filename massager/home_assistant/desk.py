@@ -52,7 +52,7 @@ from massager.home_assistant.states import (
 )
 from massager.home_assistant.topics import NodeTopics
 from massager.plan import Choice
-from massager.session_model import Extend, HardStop, Pause, Request, Resume, SetIntensity, SoftStop
+from massager.session.model import Extend, HardStop, Pause, Request, Resume, SetIntensity, SoftStop
 
 COMMANDS_PER_S: Final = 20  # beyond them only stops are taken
 TELEMETRY_S: Final = 5.0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from massager.config_devices import NAME_DEFAULT
+from massager.config.devices import NAME_DEFAULT
 from massager.home_assistant.entities import ENTITIES, REMOVED, Entity
 from massager.home_assistant.topics import OFFLINE, ONLINE, DeviceTopics, NodeTopics
 

@@ -17,7 +17,7 @@ from massager.limits import (
     WARMUP_MAX_MS,
     WARMUP_MIN_MS,
 )
-from massager.session_model import PauseReason, StopReason
+from massager.session.model import PauseReason, StopReason
 
 PHASES: Final = (
     *("idle", "connecting", "preflight", "warm-up", "massage", "soft-end"),

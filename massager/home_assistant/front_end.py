@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib import metadata
 
 from massager import __version__
-from massager.config import Config
+from massager.config.config import Config
 from massager.home_assistant.bridge import BridgeSettings, HomeAssistant
 from massager.home_assistant.broker import parse_broker_url
 from massager.home_assistant.discovery import Origin

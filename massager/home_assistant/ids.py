@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from massager.config_devices import DeviceSettings
+from massager.config.devices import DeviceSettings
 from massager.transports.url import SimUrl
 
 FILE_NAME: Final = "device-ids.json"

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from firmware_protocol.messages import Feet, word_of
-from massager.config_devices import DeviceSettings, RemoteStart
+from massager.config.devices import DeviceSettings, RemoteStart
 from massager.daemon.face import (
     Connection,
     Order,
@@ -16,7 +16,7 @@ from massager.daemon.face import (
 )
 from massager.home_assistant.states import Chosen, View, has_end
 from massager.plan import Choice
-from massager.session_model import Request
+from massager.session.model import Request
 from massager.snapshot import Snapshot
 
 _SAME_END: Final = timedelta(seconds=3)  # the end of a session wanders by less while nobody acts

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from massager.session_model import StopReason
+from massager.session.model import StopReason
 from massager.snapshot import Snapshot
 
 TEXT_MAX: Final = 250  # a state in Home Assistant holds 255 characters

@@ -21,7 +21,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from massager.config_file import printable
+from massager.config.file import printable
 from massager.errors import ConfigError
 from massager.limits import INTENSITY_MAX, INTENSITY_MIN
 from massager.screening.profile import Answer, Profile

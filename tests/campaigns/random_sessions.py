@@ -29,7 +29,7 @@ from massager.dialogue import Dialogue
 from massager.errors import MassagerError
 from massager.plan import Shape
 from massager.programs import program_names
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     Extend,
     HardStop,

@@ -16,7 +16,7 @@ from typing import Any, Final
 import aiomqtt
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from massager.config_devices import DeviceSettings
+from massager.config.devices import DeviceSettings
 from massager.daemon.face import DaemonEvent, SessionStarted, Subscription
 from massager.daemon.keeper import Keeper
 from massager.daemon.paperwork import NoOffice

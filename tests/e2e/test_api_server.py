@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from massager.api_server import ApiServer
+from massager.api.server import ApiServer
 from massager.errors import ConfigError
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     HardStop,
     Idle,
@@ -302,7 +302,7 @@ async def test_the_seventeenth_client_comes_in_and_the_one_that_was_silent_longe
 async def test_a_client_that_never_reads_is_dropped(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("massager.api_server.REQUESTS_PER_S", 1_000_000)
+    monkeypatch.setattr("massager.api.server.REQUESTS_PER_S", 1_000_000)
     client = await connect()
     transport = client.writer.transport
     assert isinstance(transport, asyncio.Transport)

@@ -26,10 +26,10 @@ SLOW = {
     "simulator",
     "firmware_protocol.messages",  # the package itself and its plain numbers cost nothing
     "massager.controller",
-    "massager.session_model",
+    "massager.session.model",
     "massager.transports",
-    "massager.config",
-    "massager.api",
+    "massager.config.config",
+    "massager.api.messages",
     "massager.history.store",
     "sqlite3",
 }
@@ -83,7 +83,7 @@ def test_a_stop_that_reaches_a_controller_loads_nothing_slow(tmp_path: Path) -> 
         modules = loaded(tmp_path, "stop")
 
         assert session.wait() == 0
-    assert "massager.api_client" in modules
+    assert "massager.api.client" in modules
     assert not modules & SLOW
 
 

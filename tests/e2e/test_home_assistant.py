@@ -15,7 +15,7 @@ import pytest
 
 from massager.home_assistant.broker import BrokerUrl
 from massager.home_assistant.removal import Wanted, remove
-from massager.session_model import HardStop, StopReason
+from massager.session.model import HardStop, StopReason
 from massager.transports.interface import Settings
 from tests.brokers import Broker, real_mosquitto
 from tests.e2e.bridge_world import (

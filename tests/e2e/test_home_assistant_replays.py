@@ -14,7 +14,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from massager.session_model import SoftStop
+from massager.session.model import SoftStop
 from tests.brokers import Broker, real_mosquitto
 from tests.e2e.bridge_world import OWN, Home, home_on, listener_on, until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from massager.config_devices import DeviceSettings
+from massager.config.devices import DeviceSettings
 from massager.daemon.face import Order, Origin, SessionEnded, Started
 from massager.daemon.house import House
 from massager.daemon.keeper import Keeper

@@ -6,7 +6,7 @@ The controller is the real one, unchanged, and so is the program. Bytes travel a
 from typing import Any, Final
 
 from massager.errors import ConnectionLost, PortMissing
-from massager.session_model import Permit, Terms
+from massager.session.model import Permit, Terms
 from massager.transports.interface import UNSENT_MAX_BYTES, Receiver, Transport
 from simulator.device import TraceRow
 from simulator.firmware.board import Board, eeprom_for

@@ -3,7 +3,7 @@
 from typing import Any
 
 from firmware_protocol.messages import ResetCause
-from massager.session_model import Permit, Terms
+from massager.session.model import Permit, Terms
 from massager.transports.memory import MemoryTransport
 from simulator.device import DeviceConfig, TraceRow
 from simulator.firmware.core import HostCore

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     HardStop,
     Paused,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from massager.session_model import HardStop, Paused, PauseReason, SoftStop, StopReason
+from massager.session.model import HardStop, Paused, PauseReason, SoftStop, StopReason
 from tests.firmware.core_world import CoreWorld
 
 pytestmark = pytest.mark.needs("cc")

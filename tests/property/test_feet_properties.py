@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from massager.dose import Use, assess, need_ms, refusal
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     Extend,
     HardStop,

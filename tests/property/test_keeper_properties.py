@@ -19,7 +19,7 @@ from massager.daemon.face import (
 )
 from massager.daemon.keeper import Keeper
 from massager.daemon.paperwork import NoOffice
-from massager.session_model import Extend, HardStop, Pause, Request, Resume, SetIntensity, SoftStop
+from massager.session.model import Extend, HardStop, Pause, Request, Resume, SetIntensity, SoftStop
 from tests.invariants import check_trace
 from tests.unit.test_keeper import Device, order, settings
 

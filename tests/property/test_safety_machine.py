@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from firmware_protocol.messages import EmergencyStop, GetStatus, Hello, SetLevel, Stop
 from massager.plan import Shape
 from massager.programs import program_names
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     Extend,
     HardStop,

@@ -24,8 +24,7 @@ from firmware_protocol.messages import (
     Stop,
 )
 from massager.plan import level_of
-from massager.session import step, tick_period_ms
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     Extend,
     HardStop,
@@ -42,6 +41,7 @@ from massager.session_model import (
     Terms,
     Tick,
 )
+from massager.session.session import step, tick_period_ms
 from massager.snapshot import snapshot
 from tests.session_examples import CHOICE, IDENTITY, INPUTS, KNEADING, LIMITS, NOW, STATES, STATUS
 

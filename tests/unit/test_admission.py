@@ -13,7 +13,7 @@ from massager.admission import Admission, allowance_of, when
 from massager.history.records import Spent, Stamp
 from massager.quiet_hours import QuietHours, quietest
 from massager.screening.profile import Answer
-from massager.session_model import Permit
+from massager.session.model import Permit
 from tests.screened import healthy, screened
 from tests.world import choice
 

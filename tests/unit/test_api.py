@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from massager.api import (
+from massager.api.messages import (
     ArmRequest,
     BadRequest,
     ClearRequest,
@@ -19,7 +19,7 @@ from massager.api import (
     line_of,
     parse_request,
 )
-from massager.session_model import Extend, HardStop, Pause, Resume, SetIntensity, SoftStop
+from massager.session.model import Extend, HardStop, Pause, Resume, SetIntensity, SoftStop
 from massager.snapshot import Snapshot
 
 GOOD = [

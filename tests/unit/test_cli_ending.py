@@ -3,7 +3,7 @@
 import pytest
 
 from massager.cli.ending import closing_lines, exit_code_of
-from massager.session_model import StopReason
+from massager.session.model import StopReason
 from massager.snapshot import Snapshot
 
 # The promise to scripts, restated: every reason has exactly one exit code.

@@ -8,7 +8,7 @@ from massager.cli import main
 from massager.cli.foreground import request_of
 from massager.cli.parser import COMMANDS, build_parser, full_parser, parse
 from massager.errors import UsageError
-from massager.session_model import (
+from massager.session.model import (
     Extend,
     HardStop,
     Pause,

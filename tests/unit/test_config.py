@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from massager.config import Config, config_path, describe, load
-from massager.config_keys import VARIABLES
+from massager.config.config import Config, config_path, describe, load
+from massager.config.keys import VARIABLES
 from massager.errors import ConfigError, MassagerError, UsageError
 from massager.quiet_hours import QuietHours
 from massager.transports import Settings

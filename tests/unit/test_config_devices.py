@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from massager.config import Config, load
-from massager.config_devices import RemoteStart
+from massager.config.config import Config, load
+from massager.config.devices import RemoteStart
 from massager.errors import ConfigError
 
 BEDROOM = '[[devices]]\nname = "bedroom"\ndevice = "serial:/dev/ttyUSB0"\n'

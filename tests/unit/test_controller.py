@@ -13,7 +13,7 @@ from firmware_protocol.messages import Command, Hello, SetLevel
 from massager.controller import Controller
 from massager.errors import ConnectionLost, NoDevice, PortMissing
 from massager.programs import program_names
-from massager.session_model import (
+from massager.session.model import (
     Arming,
     Ended,
     Extend,
@@ -851,7 +851,7 @@ def test_an_internal_error_is_an_emergency_stop(
 
     with World() as world:
         world.start_and_run(100, intensity=10)
-        monkeypatch.setattr("massager.session.running_tick", broken)
+        monkeypatch.setattr("massager.session.session.running_tick", broken)
         with caplog.at_level(logging.ERROR):
             world.run(0.3)
         monkeypatch.undo()
@@ -876,7 +876,7 @@ def test_an_internal_error_while_the_cable_is_out_is_an_emergency_stop_when_it_i
         world.start_and_run(100, intensity=10)
         world.device(fault="unplug", ms=700)
         world.run(0.05)
-        monkeypatch.setattr("massager.session.paused_tick", broken)
+        monkeypatch.setattr("massager.session.session.paused_tick", broken)
         with caplog.at_level(logging.CRITICAL):
             world.run(0.3)
         monkeypatch.undo()

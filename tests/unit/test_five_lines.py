@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     Extend,
     Pause,

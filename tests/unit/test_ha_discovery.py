@@ -16,7 +16,7 @@ from massager.home_assistant.entities import (
     STOP_REASONS,
 )
 from massager.home_assistant.topics import NodeTopics, node_of
-from massager.session_model import StopReason
+from massager.session.model import StopReason
 from tests.home_assistant_rules import mistakes
 
 NODE = NodeTopics("attic")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from massager.config_devices import DeviceSettings, RemoteStart
+from massager.config.devices import DeviceSettings, RemoteStart
 from massager.daemon.face import (
     ConnectionState,
     Order,
@@ -25,7 +25,7 @@ from massager.daemon.paperwork import NoOffice, NoPapers, Office
 from massager.errors import PortBusy
 from massager.plan import Choice, Shape
 from massager.programs import load_program
-from massager.session_model import Extend, HardStop, Pause, Resume, SetIntensity, SoftStop
+from massager.session.model import Extend, HardStop, Pause, Resume, SetIntensity, SoftStop
 from massager.snapshot import Snapshot
 from massager.transports.interface import Receiver
 from massager.transports.memory import MemoryTransport

@@ -19,8 +19,7 @@ from firmware_protocol.messages import (
     Stop,
 )
 from firmware_protocol.messages import State as DeviceState
-from massager.session import step
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     Identify,
     LinkDown,
@@ -35,6 +34,7 @@ from massager.session_model import (
     Terms,
     Tick,
 )
+from massager.session.session import step
 from tests.session_examples import (
     HELLO,
     IDENTITY,

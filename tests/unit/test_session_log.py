@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from massager.history.records import Sample
 from massager.history.session_log import Line, Met, Note, SessionLog, Totals
-from massager.session_model import (
+from massager.session.model import (
     Extend,
     HardStop,
     Pause,

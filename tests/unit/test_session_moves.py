@@ -8,8 +8,7 @@ import pytest
 from firmware_protocol.link import Answered
 from firmware_protocol.messages import EmergencyStop, Feet, GetStatus, Reason, SetLevel, Stop
 from massager.plan import Progress
-from massager.session import step
-from massager.session_model import (
+from massager.session.model import (
     Arming,
     Ended,
     Extend,
@@ -32,6 +31,7 @@ from massager.session_model import (
     Terms,
     Tick,
 )
+from massager.session.session import step
 from tests.session_examples import (
     ARMING,
     CHOICE,

@@ -6,8 +6,7 @@ import pytest
 
 from firmware_protocol.link import Answered
 from firmware_protocol.messages import EmergencyStop, Identity, SetLevel, Stop
-from massager.session import step, tick_period_ms
-from massager.session_model import (
+from massager.session.model import (
     Arming,
     Ended,
     HardStop,
@@ -20,7 +19,8 @@ from massager.session_model import (
     State,
     Stopping,
 )
-from massager.session_moves import Step
+from massager.session.moves import Step
+from massager.session.session import step, tick_period_ms
 from massager.snapshot import snapshot
 from tests.session_examples import INPUTS, NOW, STATES
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from massager.plan import Progress
-from massager.session_model import (
+from massager.session.model import (
     Ended,
     Paused,
     PauseReason,

@@ -29,7 +29,7 @@ from massager.limits import (
     STREAM_PATTERN_PERIOD_MS,
     STREAM_PERIOD_MS,
 )
-from massager.session_device import (
+from massager.session.device import (
     event_came,
     found_again,
     is_silent,
@@ -40,8 +40,8 @@ from massager.session_device import (
     setpoint_refused,
     status_came,
 )
-from massager.session_handshake import arming_answered, arming_tick, handshake_ended
-from massager.session_model import (
+from massager.session.handshake import arming_answered, arming_tick, handshake_ended
+from massager.session.model import (
     Arming,
     Course,
     Ended,
@@ -65,7 +65,7 @@ from massager.session_model import (
     StopReason,
     Tick,
 )
-from massager.session_moves import (
+from massager.session.moves import (
     PULL_THE_PLUG,
     STOPPED_LATE,
     UNREACHABLE,
@@ -76,7 +76,7 @@ from massager.session_moves import (
     running_tick,
     soft_stop,
 )
-from massager.session_requests import requested
+from massager.session.requests import requested
 
 
 def step(state: State, event: Input, now_ms: int) -> Step:

@@ -24,8 +24,8 @@ from firmware_protocol.messages import (
 from firmware_protocol.messages import State as DeviceState
 from massager.limits import FEET_BACK_MS, LEASE_FALL_MS, LOOK_AGAIN_MS
 from massager.plan import level_of
-from massager.session_handshake import handshake_ended
-from massager.session_model import (
+from massager.session.handshake import handshake_ended
+from massager.session.model import (
     Arming,
     Course,
     Ended,
@@ -40,7 +40,7 @@ from massager.session_model import (
     Stopping,
     StopReason,
 )
-from massager.session_moves import (
+from massager.session.moves import (
     Live,
     Step,
     ended_by_device,

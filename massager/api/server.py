@@ -1,4 +1,4 @@
-"""The local socket of a running controller: api.py's lines over a unix socket, and nothing slow.
+"""The local socket of a running controller: lines of messages.py, and nothing slow.
 
 A request is done inside the read callback, so a stop waits behind nothing and nobody. A client
 that floods, or that does not read its answers, is dropped; it never holds up the session. What a
@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from massager.api import (
+from massager.api.messages import (
     REQUEST_MAX_BYTES,
     ArmRequest,
     BadRequest,
@@ -35,7 +35,7 @@ from massager.api import (
 )
 from massager.errors import ConfigError
 from massager.runtime_dir import own_directory
-from massager.session_model import Ended, Request, SoftStop, State, Stopping, StopReason
+from massager.session.model import Ended, Request, SoftStop, State, Stopping, StopReason
 from massager.snapshot import Snapshot
 
 CLIENTS_MAX: Final = 16

@@ -9,7 +9,7 @@
     [mqtt]     broker, prefix, username, password or password_file, ca_file
     [home_assistant]   discovery, discovery_prefix, node_id
     [[devices]]                         instead of `device` where there are several
-                                        (config_devices.py)
+                                        (config/devices.py)
 
 Opens no device and prints nothing: warnings are returned. It loads pydantic, so a command that can
 do without it must not import it.
@@ -21,15 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from massager.config_devices import (
+from massager.config.devices import (
     NAME_DEFAULT,
     DeviceSettings,
     WrongTable,
     devices_of,
 )
-from massager.config_file import ConfigText, printable, read_config_text, read_password
-from massager.config_keys import DEFAULTS, FLAGS, NUMBERS, VARIABLES, WHOLE, YES_NO
-from massager.config_layer import Layer
+from massager.config.file import ConfigText, printable, read_config_text, read_password
+from massager.config.keys import DEFAULTS, FLAGS, NUMBERS, VARIABLES, WHOLE, YES_NO
+from massager.config.layer import Layer
 from massager.errors import ConfigError, UsageError
 from massager.quiet_hours import QuietHours
 from massager.transports.interface import Settings

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from massager import limits
-from massager.config_devices import DEVICE_RULES, DeviceTable, RemoteTable
+from massager.config.devices import DEVICE_RULES, DeviceTable, RemoteTable
 from massager.quiet_hours import QuietHours
 
 _INTENSITY: Final = f"a whole number from {limits.INTENSITY_MIN} to {limits.INTENSITY_MAX}"

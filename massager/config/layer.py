@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
-from massager.config_devices import DEVICE_RULES, line_of_table, nearest_key
-from massager.config_keys import BY_LEAF, QUIET_RULES, RULES, Values
+from massager.config.devices import DEVICE_RULES, line_of_table, nearest_key
+from massager.config.keys import BY_LEAF, QUIET_RULES, RULES, Values
 from massager.errors import MassagerError, UsageError
 from massager.transports.url import parse_url
 

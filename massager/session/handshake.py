@@ -24,8 +24,8 @@ from firmware_protocol.messages import (
 from firmware_protocol.messages import State as DeviceState
 from massager.limits import ARMING_MAX_MS
 from massager.plan import Levels, Progress
-from massager.session_model import Arming, Course, Ended, OpenSession, Preflight, StopReason
-from massager.session_moves import Step, ended_by_device
+from massager.session.model import Arming, Course, Ended, OpenSession, Preflight, StopReason
+from massager.session.moves import Step, ended_by_device
 
 IN_USE: Final = (
     "another controller drives the device; stop that session first (`massager stop`, there)"

@@ -6,9 +6,9 @@ matters to a stop is tried by itself, and what is wrong counts as not given.
 
 from collections.abc import Mapping
 
-from massager.config import Config, config_path, load_with
-from massager.config_file import ConfigText, read_config_lines, read_config_text
-from massager.config_keys import VARIABLES
+from massager.config.config import Config, config_path, load_with
+from massager.config.file import ConfigText, read_config_lines, read_config_text
+from massager.config.keys import VARIABLES
 from massager.errors import ConfigError
 
 _KEYS = (

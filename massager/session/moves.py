@@ -12,7 +12,7 @@ from massager.limits import (
     STREAM_PERIOD_MS,
 )
 from massager.plan import Phase, Progress, continue_session, end_now, progress_at, setpoint_at
-from massager.session_model import (
+from massager.session.model import (
     Arming,
     Course,
     Ended,

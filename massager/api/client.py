@@ -1,4 +1,4 @@
-"""The other end of api.py: asks running controllers, over plain blocking sockets.
+"""The other end of messages.py: asks running controllers, over plain blocking sockets.
 
 Start-up is part of a stop's latency: neither asyncio nor pydantic, and nothing of the protocol.
 """

@@ -48,7 +48,7 @@ from massager.limits import (
     WARMUP_MAX_MS,
     WARMUP_MIN_MS,
 )
-from massager.session_model import (
+from massager.session.model import (
     Extend,
     HardStop,
     Pause,

@@ -10,7 +10,7 @@ from massager.limits import (
     SOFT_END_MS,
 )
 from massager.plan import Choice, Phase, Progress, extend_session
-from massager.session_model import (
+from massager.session.model import (
     Arming,
     Course,
     Ended,
@@ -29,7 +29,7 @@ from massager.session_model import (
     State,
     Stopping,
 )
-from massager.session_moves import (
+from massager.session.moves import (
     Step,
     holds_session,
     pause,

@@ -1,0 +1,1 @@
+"""The local socket: how other processes ask a controller that runs."""

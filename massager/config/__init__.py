@@ -1,0 +1,1 @@
+"""The settings: one TOML file, variables and flags, each checked once."""
