@@ -21,7 +21,7 @@ from massager.quiet_hours import QuietHours, quietest
 from massager.screening.profile import Profile, what_blocks, what_is_missing
 from massager.screening.profile_file import profile_path, read_profile
 from massager.screening.questions import questions
-from massager.session.model import Permit
+from massager.session.model import Hindrance, Permit
 
 # How far a session may reach that begins now: the wait for feet, one whole pause, all of a sitting.
 _REACH_MS: Final = PREFLIGHT_MS + PAUSE_LIMIT_MS + SITTING_MAX_MS
@@ -45,9 +45,9 @@ class Admission:
         try:
             profile = read_profile(self.profile)
         except ConfigError as error:
-            return Permit(str(error), 0)
+            return Permit(str(error), 0, hindrance=Hindrance.SCREENING)
         if (why := self._not_screened(profile, now)) is not None or profile is None:
-            return Permit(why, 0)
+            return Permit(why, 0, hindrance=Hindrance.SCREENING)
         allowance = allowance_of(spent, now)
         why = refusal(allowance, choice, lambda in_ms: when(now, in_ms))
         if why is not None:

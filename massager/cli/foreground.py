@@ -23,6 +23,7 @@ from massager.session.model import (
     Ended,
     Extend,
     HardStop,
+    Hindrance,
     Pause,
     Permit,
     Request,
@@ -149,7 +150,7 @@ class Foreground:
         try:
             spent = await self._recording.begin()
         except HistoryUnusable as error:
-            permit = Permit(str(error), 0)
+            permit = Permit(str(error), 0, hindrance=Hindrance.HISTORY)
         else:
             permit = self._admission.permit(choice, spent, stamps.now())
         self._controller.permit(permit)

@@ -58,7 +58,9 @@ class RefusalKind(StrEnum):
     DEVICE = "device"  # it refused, or it is another one
     STOPPED = "stopped"  # a stop came meanwhile
     CLOSING = "closing"  # the daemon ends
-    FAULT = "fault"  # of this program, or the history cannot be written
+    HISTORY = "history"  # it cannot be written, and then no real device is driven
+    LATE = "late"  # the computer slept or stood still after it was asked for
+    FAULT = "fault"  # of this program
 
 
 @dataclass(frozen=True, slots=True)

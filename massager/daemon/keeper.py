@@ -67,6 +67,8 @@ _SEEN_AS: Final = {  # a start that came to nothing
     RefusalKind.CLOSING: StopReason.SHUTDOWN,
     RefusalKind.BUSY: StopReason.REFUSED,
     RefusalKind.DEVICE: StopReason.REFUSED,
+    RefusalKind.HISTORY: StopReason.REFUSED,
+    RefusalKind.LATE: StopReason.REFUSED,
     RefusalKind.FAULT: StopReason.FAULT,
     RefusalKind.LIMIT: StopReason.REFUSED,
     RefusalKind.SCREENING: StopReason.REFUSED,

@@ -18,7 +18,7 @@ from massager.history.records import NewSession, Spent
 from massager.history.writer import History
 from massager.limits import DAY_MS
 from massager.recording import Followed, Recording
-from massager.session.model import Permit, Request, Terms
+from massager.session.model import Hindrance, Permit, Request, Terms
 from massager.snapshot import Snapshot
 from massager.transports.url import SimUrl
 
@@ -144,7 +144,7 @@ class SessionPapers:
         try:
             spent = await self._recording.begin()
         except HistoryUnusable as error:
-            permit = Permit(str(error), 0)
+            permit = Permit(str(error), 0, hindrance=Hindrance.HISTORY)
         else:
             office.learn(spent)
             permit = office.admission.permit(self._choice, spent, stamps.now())

@@ -16,6 +16,7 @@ from massager.session.model import (
     Arming,
     Ended,
     HardStop,
+    Hindrance,
     Idle,
     SoftStop,
     Start,
@@ -28,10 +29,15 @@ START_TRY_S: Final = 15.0  # for an absent device to come; a person is waiting f
 TRY_CAP_S: Final = 2.0
 SLEPT: Final = "this computer slept after the start was asked for; ask again"
 
-_KINDS: Final = {
-    StopReason.REQUESTED: RefusalKind.STOPPED,
-    StopReason.EMERGENCY: RefusalKind.STOPPED,
-    StopReason.SHUTDOWN: RefusalKind.CLOSING,
+_STOPS: Final = (StopReason.REQUESTED, StopReason.EMERGENCY, StopReason.SHUTDOWN)
+_KINDS: Final = {  # of an end that is neither a stop nor a hindrance; else the device's doing
+    StopReason.HOST_SUSPENDED: RefusalKind.LATE,
+    StopReason.HOST_STALLED: RefusalKind.LATE,
+}
+_HINDRANCES: Final = {
+    Hindrance.LIMIT: RefusalKind.LIMIT,
+    Hindrance.SCREENING: RefusalKind.SCREENING,
+    Hindrance.HISTORY: RefusalKind.HISTORY,
 }
 _T = TypeVar("_T")
 
@@ -60,7 +66,6 @@ class Starting:
         self._chance = chance
         self._asked = asked
         self._halted = asyncio.Event()
-        self._not_permitted: str | None = None
 
     def halt(self, stop: SoftStop | HardStop) -> None:
         """A stop came. What waits here is over; what has reached the device is stopped there."""
@@ -72,7 +77,6 @@ class Starting:
 
     async def run(self, terms: Terms) -> Controller | RefusedStart:
         """The controller of a session that the device has taken, or why there is none."""
-        self._not_permitted = terms.permit.refusal
         loop = asyncio.get_running_loop()
         until_s = loop.time() + START_TRY_S
         tries = 0
@@ -107,11 +111,11 @@ class Starting:
             if self.stop is not None:
                 return _stopped(self.stop.reason)
             if self._asked.was_suspended():
-                return RefusedStart(RefusalKind.LIMIT, SLEPT)
+                return RefusedStart(RefusalKind.LATE, SLEPT)
             self.controller = controller
             refusal = controller.start(Start(self.order.choice))
             if refusal is not None:
-                return RefusedStart(RefusalKind.LIMIT, refusal)
+                return RefusedStart(RefusalKind.LATE, refusal)  # its cap was looked at before
             await _handshake(controller)
             return self._came_of(controller)
         finally:
@@ -126,13 +130,11 @@ class Starting:
         if state.reason is StopReason.NO_HANDSHAKE:
             self.controller = None
             raise NoDevice(state.detail)
-        if state.reason in _KINDS:
+        if state.reason in _STOPS:
             return _stopped(state.reason)
-        if state.detail == self._not_permitted:
-            is_screening = "massager screening" in state.detail
-            kind = RefusalKind.SCREENING if is_screening else RefusalKind.LIMIT
-            return RefusedStart(kind, state.detail)
-        return RefusedStart(RefusalKind.DEVICE, state.detail)
+        if isinstance(state, Ended) and state.hindrance is not None:
+            return RefusedStart(_HINDRANCES[state.hindrance], state.detail)
+        return RefusedStart(_KINDS.get(state.reason, RefusalKind.DEVICE), state.detail)
 
     async def _unless_halted(self, work: Coroutine[Any, Any, _T], for_s: float) -> bool:
         """Whether it was done before a stop came and in time. Raises what it raises."""

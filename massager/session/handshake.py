@@ -24,7 +24,15 @@ from firmware_protocol.messages import (
 from firmware_protocol.messages import State as DeviceState
 from massager.limits import ARMING_MAX_MS
 from massager.plan import Levels, Progress
-from massager.session.model import Arming, Course, Ended, OpenSession, Preflight, StopReason
+from massager.session.model import (
+    Arming,
+    Course,
+    Ended,
+    Hindrance,
+    OpenSession,
+    Preflight,
+    StopReason,
+)
 from massager.session.moves import Step, ended_by_device
 
 IN_USE: Final = (
@@ -43,7 +51,7 @@ def arming_answered(state: Arming, event: Answered, now_ms: int) -> Step:
             if state.terms.as_real or not identity.is_simulated:
                 state = replace(state, terms=state.terms.with_permit())
                 if (refused := _not_permitted(state)) is not None:
-                    return handshake_ended(state, StopReason.REFUSED, refused), ()
+                    return refused, ()
             state = replace(state, identity=identity)
             return state, (GetLimits(),) if state.free else (GetStatus(),)
         case Status() as status if isinstance(event.command, GetStatus):
@@ -96,17 +104,19 @@ def _wrong_device(state: Arming, identity: Identity) -> Ended | None:
     return handshake_ended(state, StopReason.WRONG_DEVICE, detail)
 
 
-def _not_permitted(state: Arming) -> str | None:
+def _not_permitted(state: Arming) -> Ended | None:
     """Why this person may not start this on a real device."""
     terms, intensity = state.terms, state.choice.intensity
-    if terms.permit.refusal is not None:
-        return terms.permit.refusal
-    if intensity > terms.max_intensity:
-        return (
+    why, hindrance = terms.permit.refusal, terms.permit.hindrance
+    if why is None and intensity > terms.max_intensity:
+        hindrance = Hindrance.LIMIT
+        why = (
             f"intensity {intensity} is above {terms.max_intensity}, which is the highest now: "
             f"{terms.cap_reason}; choose {terms.max_intensity} or less"
         )
-    return None
+    if why is None:
+        return None
+    return replace(handshake_ended(state, StopReason.REFUSED, why), hindrance=hindrance)
 
 
 def _armed(state: Arming, status: Status, now_ms: int) -> Step:

@@ -53,18 +53,28 @@ class PauseReason(StrEnum):
     LEASE_EXPIRED = "lease expired"
 
 
+class Hindrance(StrEnum):
+    """What stands between these feet and a massage, where something does."""
+
+    LIMIT = "limit"  # a cap, the dose, quiet hours
+    SCREENING = "screening"  # not asked, not readable, or an answer that blocks
+    HISTORY = "history"  # it cannot be written
+
+
 @dataclass(frozen=True, slots=True)
 class Permit:
     """What holds for feet on a real device; admission.py finds it out.
 
-    `refusal` is why nothing may start, in words. `motor_on_max_ms` is what is left of the sitting
-    and of the 24 hours. `cap_reason` says whose cap `max_intensity` is.
+    `refusal` is why nothing may start, in words, and `hindrance` what kind of reason that is.
+    `motor_on_max_ms` is what is left of the sitting and of the 24 hours. `cap_reason` says whose
+    cap `max_intensity` is.
     """
 
     refusal: str | None = None
     motor_on_max_ms: int = SITTING_MAX_MS
     max_intensity: int = INTENSITY_MAX
     cap_reason: str = ""
+    hindrance: Hindrance = Hindrance.LIMIT
 
 
 NO_PERMIT: Final = Permit("nobody has asked whether these feet may be massaged now", 0)
@@ -227,6 +237,7 @@ class Ended:
     reason: StopReason
     detail: str  # one sentence for a person
     output_confirmed: bool  # the device itself reported output 0
+    hindrance: Hindrance | None = None  # where the permit refused it, and not the device
 
 
 State: TypeAlias = Idle | Arming | Preflight | Running | Paused | Stopping | Ended

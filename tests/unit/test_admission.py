@@ -13,7 +13,7 @@ from massager.admission import Admission, allowance_of, when
 from massager.history.records import Spent, Stamp
 from massager.quiet_hours import QuietHours, quietest
 from massager.screening.profile import Answer
-from massager.session.model import Permit
+from massager.session.model import Hindrance, Permit
 from tests.screened import healthy, screened
 from tests.world import choice
 
@@ -86,6 +86,20 @@ def test_the_days_of_the_screening_are_the_person_s_own(tmp_path: Path) -> None:
     assert may(tmp_path, now=late).refusal is None
     later = datetime(2026, 11, 21, 0, 30, tzinfo=ZoneInfo(ZONE))
     assert "180 days ago" in (may(tmp_path, now=later).refusal or "")
+
+
+def test_what_stands_in_the_way_is_a_kind_and_not_only_words(tmp_path: Path) -> None:
+    assert may(tmp_path).hindrance is Hindrance.SCREENING
+    (tmp_path / "profile.json").write_text("{}")
+    assert may(tmp_path).hindrance is Hindrance.SCREENING
+    answers = {**healthy().answers, "pregnancy": Answer(True)}
+    screened(tmp_path, answered=date(2026, 11, 20), answers=answers)
+    assert may(tmp_path).hindrance is Hindrance.SCREENING
+    screened(tmp_path, answered=date(2026, 11, 20))
+    assert may(tmp_path).hindrance is Hindrance.LIMIT  # of nothing but its caps
+    used_up = admission(tmp_path).permit(choice(), [spent(13)], stamp())
+    assert used_up.refusal is not None
+    assert used_up.hindrance is Hindrance.LIMIT
 
 
 # --- caps -----------------------------------------------------------------------------------------

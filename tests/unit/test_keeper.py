@@ -25,7 +25,17 @@ from massager.daemon.paperwork import NoOffice, NoPapers, Office
 from massager.errors import PortBusy
 from massager.plan import Choice, Shape
 from massager.programs import load_program
-from massager.session.model import Extend, HardStop, Pause, Resume, SetIntensity, SoftStop
+from massager.session.model import (
+    Extend,
+    HardStop,
+    Hindrance,
+    Pause,
+    Permit,
+    Resume,
+    SetIntensity,
+    SoftStop,
+    Terms,
+)
 from massager.snapshot import Snapshot
 from massager.transports.interface import Receiver
 from massager.transports.memory import MemoryTransport
@@ -227,6 +237,32 @@ async def test_an_intensity_above_the_cap_is_refused_and_nothing_is_sent() -> No
         told = await events.next()
         assert isinstance(told, StartRefused)
         assert told.why == refused.why
+    assert not [row for row in device.trace if row.token]
+
+
+@pytest.mark.parametrize(
+    ("permit", "kind"),
+    [
+        (Permit("massager screening has its words", 0, hindrance=Hindrance.LIMIT), "limit"),
+        (Permit("ask a doctor first", 0, hindrance=Hindrance.SCREENING), "screening"),
+        (Permit("the disk is full", 0, hindrance=Hindrance.HISTORY), "history"),
+        (Permit(max_intensity=5, cap_reason="a sore day"), "limit"),
+    ],
+)
+async def test_the_kind_of_a_refusal_is_that_of_the_permit_and_not_of_its_words(
+    permit: Permit, kind: str
+) -> None:
+    """The device itself refuses nothing here."""
+
+    class Papers(NoPapers):
+        async def admit(self) -> Terms | RefusedStart:
+            return Terms(permit=permit, as_real=True)
+
+    device = Device()
+    async with kept(device, office=OtherOffice(kind=Papers)) as keeper:
+        refused = await keeper.start(order(6))
+        assert isinstance(refused, RefusedStart)
+        assert refused.kind.value == kind
     assert not [row for row in device.trace if row.token]
 
 
