@@ -20,6 +20,7 @@ from massager.daemon import news
 from massager.daemon.choosing import Defaults
 from massager.daemon.face import (
     Connection,
+    ConnectionState,
     Order,
     RefusalKind,
     RefusedStart,
@@ -33,7 +34,7 @@ from massager.daemon.held_line import HeldLine
 from massager.daemon.news import News
 from massager.daemon.paperwork import Office, Papers
 from massager.daemon.presence import Presence, now
-from massager.daemon.starting import Starting, is_under_way
+from massager.daemon.starting import STOPPED, Starting, is_under_way
 from massager.dialogue import Dialogue
 from massager.errors import MassagerError
 from massager.fault_advice import advice
@@ -80,7 +81,7 @@ Outcome: TypeAlias = Started | RefusedStart
 _T = TypeVar("_T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Session:
     """One order, from the moment it was taken to the end of what came of it."""
 
@@ -130,6 +131,7 @@ class Keeper:
         self._presence = Presence(device, self._line, speed, chance)
         self._idle_state: State = Idle(Terms(speed, device.device_id, device.max_intensity))
         self._session: _Session | None = None
+        self._unwritten: set[_Session] = set()  # whose rows are not closed yet
         self._controller: Controller | None = None  # the newest: of a session, or of a mere stop
         self._errand: asyncio.Task[None] | None = None  # a look, which anything else breaks off
         self._clearing = False
@@ -197,7 +199,8 @@ class Keeper:
     @property
     def is_known_to_be_off(self) -> bool:
         """Whether the device itself has said that its output is 0 since our last session."""
-        return not self.in_session and self._rested.is_set() and not self._is_in_doubt
+        is_stopping = is_under_way(self._newest)
+        return not self.in_session and not is_stopping and not self._is_in_doubt
 
     def choice(
         self,
@@ -247,13 +250,14 @@ class Keeper:
             await self._rested.wait()  # the last one's row is on its way to the disk
         refused = self._refusal(order)
         if self._stops != stops:
-            refused = RefusedStart(RefusalKind.STOPPED, "it was stopped before it began")
+            refused = RefusedStart(RefusalKind.STOPPED, STOPPED)
         if refused is not None:
             self._news.say(news.refused(self.name, order, refused))
             return refused
         needs = self.device.remote_start
         starting = Starting(order, self._line, self._presence, needs, self._chance, asked)
         self._session = _Session(starting, self._office.papers(self.device, order))
+        self._unwritten.add(self._session)
         self._rested.clear()
         beginning = self._work(self._begin(self._session))
         self._news.tell()
@@ -381,8 +385,9 @@ class Keeper:
         terms = await session.papers.admit()
         if isinstance(terms, RefusedStart):
             return terms
-        session.following = self._work(session.papers.follow(self))
-        await self._break_off()
+        if session.starting.stop is None:
+            session.following = self._work(session.papers.follow(self))
+            await self._break_off()
         return await session.starting.run(terms)
 
     async def _give_up(self, session: _Session, refused: RefusedStart) -> None:
@@ -398,13 +403,11 @@ class Keeper:
         else:
             reason = _SEEN_AS[refused.kind] if stop is None else stop.reason
             ended = Ended(None, reason, refused.why, output_confirmed=False)
-            if refused.kind not in _UNSEEN and not self._is_in_doubt:
-                self._controller, self._idle_state = None, ended
-            self._session = None
+            if self._session is session:  # else it was called off, and that is to be seen
+                self._session = None
+                if refused.kind not in _UNSEEN:
+                    self._show(ended)
             await self._close_papers(session, snapshot(ended, 0))
-        self._session = None
-        if isinstance(stop, HardStop):  # latched in the device, though nothing had begun
-            self._stop_at_rest(stop)
         self._is_at_rest()
 
     # --- a session --------------------------------------------------------------------------------
@@ -433,6 +436,7 @@ class Keeper:
             await session.papers.end(ended)
         except Exception:  # must not keep the device from its next session
             _log.exception("%s: the end is not noted, for a fault of this program", self.name)
+        self._unwritten.discard(session)
 
     def _saw(self, controller: Controller) -> None:
         course = course_of(controller.state)
@@ -441,7 +445,7 @@ class Keeper:
         self._line.stirred.set()  # have another look soon
 
     def _is_at_rest(self) -> None:
-        if not is_under_way(self._newest):
+        if not self._unwritten and not is_under_way(self._newest):
             self._rested.set()
         self._news.tell()
 
@@ -452,18 +456,33 @@ class Keeper:
         newest = self._newest
         if session is not None:
             session.starting.halt(request)
+            if session.controller is None:
+                self._call_off(session, request)
         elif newest is not None and is_under_way(newest):
             newest.request(request)
         else:
             self._stop_at_rest(request)
 
+    def _call_off(self, session: _Session, request: SoftStop | HardStop) -> None:
+        """Before anything was sent for it. The order is over now, whatever it waits for.
+
+        An emergency stop latches the device though nothing had begun. A plain stop means whoever is
+        seen to drive it; else nothing is sent, for it might end what is somebody else's.
+        """
+        self._session = None
+        if session.following is not None:
+            session.following.cancel()
+        self._show(Ended(None, request.reason, STOPPED, output_confirmed=False))
+        is_driven = self.connection.state is ConnectionState.IN_USE
+        if isinstance(request, HardStop) or (request == SoftStop() and is_driven):
+            self._stop_at_rest(request)
+        self._news.tell()
+
     def _stop_at_rest(self, request: SoftStop | HardStop) -> None:
         """No session of ours runs: the stop goes to the device all the same."""
         if not self._line.is_open:
-            if self.is_known_to_be_off:  # else the end that nobody confirmed is what is to be seen
-                detail = f"the device is not reached: {self.connection.reason or 'not looked yet'}"
-                self._controller = None
-                self._idle_state = Ended(None, request.reason, detail, output_confirmed=False)
+            detail = f"the device is not reached: {self.connection.reason or 'not looked yet'}"
+            self._show(Ended(None, request.reason, detail, output_confirmed=False))
             self._news.tell()
             return
         if self._errand is not None:
@@ -527,6 +546,11 @@ class Keeper:
     def _newest(self) -> Controller | None:
         """Of the session, once its line is open; else of the last one, or of a mere stop."""
         return self._controller if self._session is None else self._session.controller
+
+    def _show(self, ended: Ended) -> None:
+        """What is to be seen, unless an end that nobody has confirmed is."""
+        if not self._is_in_doubt:
+            self._controller, self._idle_state = None, ended
 
     @property
     def _is_in_doubt(self) -> bool:

@@ -27,6 +27,7 @@ from massager.session.model import (
 
 START_TRY_S: Final = 15.0  # for an absent device to come; a person is waiting for the answer
 TRY_CAP_S: Final = 2.0
+STOPPED: Final = "it was stopped before it began"
 SLEPT: Final = "this computer slept after the start was asked for; ask again"
 
 _STOPS: Final = (StopReason.REQUESTED, StopReason.EMERGENCY, StopReason.SHUTDOWN)
@@ -80,7 +81,7 @@ class Starting:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + START_TRY_S
         tries = 0
-        while self.stop is None:
+        while not self._halted.is_set():
             tries += 1
             try:
                 return await self._try(terms, until_s)
@@ -88,11 +89,14 @@ class Starting:
                 # Whoever drives it may be stopped, and that must not be what this begins with.
                 return RefusedStart(RefusalKind.BUSY, str(error))
             except NoDevice as error:
+                if self._halted.is_set():  # by a stop, which took the line, maybe
+                    break
                 self._presence.failed(error)
                 pause_s = wait_s(tries, self._chance(), TRY_CAP_S)
                 if loop.time() + pause_s > until_s:
                     return RefusedStart(RefusalKind.ABSENT, f"the device was not reached: {error}")
             await self._unless_halted(asyncio.sleep(pause_s), pause_s + 1)
+        assert self.stop is not None
         return _stopped(self.stop.reason)
 
     async def _try(self, terms: Terms, until_s: float) -> Controller | RefusedStart:
@@ -168,4 +172,4 @@ def is_under_way(controller: Controller | None) -> bool:
 def _stopped(reason: StopReason) -> RefusedStart:
     if reason is StopReason.SHUTDOWN:
         return RefusedStart(RefusalKind.CLOSING, "the daemon is ending")
-    return RefusedStart(RefusalKind.STOPPED, "it was stopped before it began")
+    return RefusedStart(RefusalKind.STOPPED, STOPPED)

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from firmware_protocol.codec import encode
+from firmware_protocol.framing import StreamFraming
+from firmware_protocol.messages import Command, Hello, SetLevel
 from massager.config.devices import DeviceSettings, RemoteStart
 from massager.daemon.face import (
     ConnectionState,
@@ -34,6 +37,7 @@ from massager.session.model import (
     Resume,
     SetIntensity,
     SoftStop,
+    StopReason,
     Terms,
 )
 from massager.snapshot import Snapshot
@@ -83,6 +87,46 @@ class Hanging(Device):
     async def open(self, receiver: Receiver) -> None:
         self.openings += 1
         await asyncio.Event().wait()
+
+
+class Someone:
+    """Another controller of the same device: what it sends goes there, what it hears is lost."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._sequence = 1
+        self._token = 0
+        self._streaming: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open a session and stream a level."""
+        self._send(Hello(0, 1, 1, 77))
+        self._token = self._device.trace[-1].token
+        self._streaming = asyncio.ensure_future(self._stream())
+        await asyncio.sleep(3)
+        assert self._device.output > 0
+
+    async def stop(self) -> None:
+        """Leave it to the lease."""
+        assert self._streaming is not None
+        self._streaming.cancel()
+        await asyncio.wait({self._streaming})
+
+    async def _stream(self) -> None:
+        while True:
+            self._send(SetLevel(300, 1500))
+            await asyncio.sleep(0.25)
+
+    def _send(self, command: Command) -> None:
+        self._sequence = self._sequence % 255 + 1
+        self._device.write(StreamFraming().encode(encode(command, self._sequence, self._token)))
+
+
+async def drive(device: Device) -> Someone:
+    """Somebody else has the device from now on."""
+    someone = Someone(device)
+    await someone.start()
+    return someone
 
 
 class Busy(Device):
@@ -368,6 +412,17 @@ async def test_a_stop_in_the_same_moment_as_the_start_wins() -> None:
         assert max(row.output for row in device.trace) == 0
 
 
+class HangingPapers(NoPapers):
+    """Of a disk that hangs: the history gives up after 5 s."""
+
+    async def admit(self) -> Terms | RefusedStart:
+        await asyncio.sleep(5)
+        return await super().admit()
+
+    async def end(self, ended: Snapshot) -> None:
+        await asyncio.sleep(2)
+
+
 class SlowPapers(NoPapers):
     """Of a disk that takes its time."""
 
@@ -411,6 +466,60 @@ async def test_a_stop_ends_a_start_that_waits_for_the_last_session_s_row(
         assert isinstance(refused, RefusedStart)
         assert refused.kind is RefusalKind.STOPPED
         assert max(row.output for row in device.trace[before:]) == 0
+
+
+async def test_an_emergency_stop_does_not_wait_for_a_start_s_row() -> None:
+    """Somebody else may drive the device: whoever asks for this stop means the motor."""
+    device = Device()
+    async with kept(device, office=OtherOffice(kind=HangingPapers)) as keeper:
+        someone = await drive(device)
+        starting = asyncio.ensure_future(keeper.start(order()))
+        await asyncio.sleep(0.1)
+        keeper.request(HardStop())
+        await asyncio.sleep(0.05)
+        assert device.output == 0
+        assert device.trace[-1].state == "latched"
+        assert (keeper.snapshot().phase, keeper.snapshot().output_confirmed) == ("ended", True)
+        assert not keeper.in_session
+        second = asyncio.ensure_future(keeper.start(order()))  # waits for the first one's row
+        refused = await starting
+        assert isinstance(refused, RefusedStart)
+        assert refused.kind is RefusalKind.STOPPED
+        assert not second.done()
+        latched = await second
+        assert isinstance(latched, RefusedStart)
+        assert "latched" in latched.why
+        await someone.stop()
+
+
+async def test_a_soft_stop_of_a_start_is_for_whoever_is_seen_to_drive_the_device() -> None:
+    device = Device()
+    async with kept(device, office=OtherOffice(kind=HangingPapers)) as keeper:
+        someone = await drive(device)
+        assert connection_of(keeper) is ConnectionState.IN_USE
+        for stop, ends in ((SoftStop(StopReason.SHUTDOWN), False), (SoftStop(), True)):
+            starting = asyncio.ensure_future(keeper.start(order()))
+            await asyncio.sleep(0.1)
+            keeper.request(stop)
+            await asyncio.sleep(2.2)  # a fall takes 2 s
+            assert (device.output == 0) is ends
+            assert isinstance(await starting, RefusedStart)
+            await keeper.rest()
+        await someone.stop()
+
+
+async def test_a_stop_while_a_start_waits_for_its_row_is_over_at_once_where_nobody_drives() -> None:
+    device = Device()
+    async with kept(device, office=OtherOffice(kind=HangingPapers)) as keeper:
+        starting = asyncio.ensure_future(keeper.start(order()))
+        await asyncio.sleep(0.1)
+        keeper.request(SoftStop())
+        assert (keeper.snapshot().phase, keeper.snapshot().reason) == ("ended", "requested")
+        assert not keeper.in_session
+        assert keeper.is_known_to_be_off  # whatever becomes of the row
+        assert isinstance(await starting, RefusedStart)
+        await keeper.rest()
+    assert not [row for row in device.trace if row.token]
 
 
 async def test_an_end_that_cannot_be_noted_keeps_nobody_from_the_next_start(
