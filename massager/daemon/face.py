@@ -50,7 +50,7 @@ class Started:
 class RefusalKind(StrEnum):
     """Why a start came to nothing, for a program; `why` is for a person."""
 
-    BUSY = "busy"  # a session runs, or still stops
+    BUSY = "busy"  # a session runs or still stops, or somebody else has the device
     LIMIT = "limit"  # a cap, the dose, quiet hours
     SCREENING = "screening"
     ARMING = "not armed"

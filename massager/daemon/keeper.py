@@ -124,6 +124,7 @@ class Keeper:
         self.stopped_at: datetime | None = None  # when the last stop was taken, whoever wanted it
         self.last_end: SessionEnded | None = None
         self.closing = False  # no more starts
+        self._forbidden: str | None = None
         self._office = office
         self._defaults = defaults or Defaults()
         self._chance = chance
@@ -309,6 +310,14 @@ class Keeper:
         self._news.tell()
         return None
 
+    def forbid(self, why: str | None) -> None:
+        """Refuse every start from now on, wherever it comes from; None: no longer.
+
+        For a front end that knows of somebody else who keeps the device. A session that runs goes
+        on, and stops are taken.
+        """
+        self._forbidden = why
+
     def arm(self) -> datetime:
         """Somebody is at the device: let the next remote start through, once; until when."""
         self.armed_until = now() + ARMED_FOR
@@ -341,6 +350,8 @@ class Keeper:
     def _refusal(self, order: Order) -> RefusedStart | None:
         if self.closing:
             return RefusedStart(RefusalKind.CLOSING, "the daemon is ending")
+        if self._forbidden is not None:
+            return RefusedStart(RefusalKind.BUSY, self._forbidden)
         if self._session is not None or not self._rested.is_set():
             why = "a session is already running; stop it first"
             if isinstance(self.state, Stopping | Ended):

@@ -243,6 +243,8 @@ class HomeAssistant:
                 raise
             finally:
                 self._outbox.is_open = False
+                for desk in self._desks.values():
+                    desk.keeper.forbid(None)  # nobody can be asked: the device's lease decides
 
     async def _begin(self, client: aiomqtt.Client, stops: aiomqtt.Client) -> None:
         self._again.clear()
@@ -352,6 +354,12 @@ class HomeAssistant:
                 f"{desk.keeper.name}: {owner.other} keeps the device {desk.device} already; it is "
                 "not offered here as well (asked again every minute)",
             )
+        desk.keeper.forbid(
+            None
+            if is_ours
+            else f"{owner.other} keeps this device; start there, or end that daemon and try again "
+            "in a minute"
+        )
         if is_ours != desk.serving:
             desk.serve(is_ours)
 

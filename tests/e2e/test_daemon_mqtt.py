@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import HOST, Broker, real_mosquitto
+from tests.e2e.command import massager
 from tests.e2e.daemon_process import Daemon
 from tests.e2e.simulator_process import SimulatorProcess, wait_until
 
@@ -47,6 +48,40 @@ def test_a_daemon_that_comes_before_its_broker_and_its_device_finds_both(
             assert daemon.end() == 0
         finally:
             broker.stop()
+
+
+@pytest.mark.mosquitto
+def test_two_daemons_of_two_computers_never_start_the_same_device(
+    tmp_path: Path, mosquitto: Broker, start_simulator: StartSimulator
+) -> None:
+    simulator = foot(start_simulator, mosquitto)
+
+    def on(name: str) -> Daemon:
+        config = tmp_path / name / "config" / "massager" / "config.toml"
+        config.parent.mkdir(parents=True)
+        config.write_text(
+            f'device = "{url(mosquitto)}"\n[mqtt]\nbroker = "mqtt://{HOST}:{mosquitto.port}"\n'
+            f'[home_assistant]\nnode_id = "{name}"\n',
+            encoding="utf-8",
+        )
+        return Daemon(tmp_path / name, *FAST)
+
+    with on("attic") as first, first.client() as upstairs:
+        wait_until(lambda: first.connection() == "connected", "the device is there")
+        wait_until(lambda: "connected to mqtt" in first.log(), "the first is on the broker")
+        time.sleep(1.2)  # it asks for a second who keeps the device
+        with on("cellar") as second:
+            wait_until(lambda: "keeps the device foot-1 already" in second.log(), "named")
+            refused = massager(second.folder, "start")
+            assert refused.code == 3
+            assert "the daemon attic on" in refused.err
+            assert f"(process {first.process.pid}) keeps this device" in refused.err
+            assert starts(simulator) == 0
+            assert upstairs.ask(request="start")["ok"]
+            wait_until(lambda: starts(simulator) == 1, "the motor turns")
+            assert massager(second.folder, "stop").code == 0
+            wait_until(lambda: simulator.trace()[-1]["output"] == 0, "a stop is taken anywhere")
+        assert first.end() == 0
 
 
 @pytest.mark.mosquitto

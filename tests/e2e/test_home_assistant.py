@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import shutil
 import signal
 import ssl
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from massager.daemon.face import Order, Origin, RefusalKind, RefusedStart, Started
 from massager.home_assistant.broker import BrokerUrl
 from massager.home_assistant.removal import Wanted, remove
 from massager.session.model import HardStop, StopReason
@@ -278,6 +280,43 @@ async def test_a_second_daemon_for_a_device_hears_the_first_names_it_and_leaves_
             assert len(listener.said(f"{OWN}/reply")) == 1
             config = listener.last("homeassistant/device/massager_sim-massager/config")
             assert config["availability"][0]["topic"] == "massager/daemon-attic/availability"
+
+
+@pytest.mark.parametrize("origin", list(Origin))
+async def test_a_second_daemon_refuses_every_start_and_takes_every_stop(
+    mosquitto: Broker, tmp_path: Path, warnings: list[str], origin: Origin
+) -> None:
+    async with home_on(mosquitto.port, tmp_path) as first, listener_on(mosquitto.port) as listener:
+        await listener.ready()
+        async with home_on(mosquitto.port, tmp_path, node="cellar") as second:
+            await until("named", lambda: any("the daemon attic on" in line for line in warnings))
+            refused = await second.keeper.start(Order(second.keeper.choice(), origin))
+            assert isinstance(refused, RefusedStart)
+            assert refused.kind is RefusalKind.BUSY
+            assert refused.why.startswith("the daemon attic on ")
+            assert f"(process {os.getpid()}) keeps this device; start there, or" in refused.why
+            assert isinstance(
+                await first.keeper.start(Order(first.keeper.choice(), origin)), Started
+            )
+            second.keeper.request(HardStop())
+            await until("its stop", lambda: second.keeper.snapshot().output_confirmed)
+
+
+async def test_without_the_broker_a_second_daemon_forbids_nothing(
+    mosquitto: Broker, tmp_path: Path, warnings: list[str]
+) -> None:
+    """Nobody can be asked; then the device's lease decides, as without any broker."""
+    async with home_on(mosquitto.port, tmp_path) as first, listener_on(mosquitto.port) as listener:
+        await listener.ready()
+        async with home_on(mosquitto.port, tmp_path, node="cellar") as second:
+            order = Order(second.keeper.choice(), Origin.TERMINAL)
+            await until("named", lambda: any("the daemon attic on" in line for line in warnings))
+            assert isinstance(await second.keeper.start(order), RefusedStart)
+            mosquitto.stop()
+            await until("gone", lambda: sum("is gone" in line for line in warnings) == 2)
+            assert isinstance(await second.keeper.start(order), Started)
+            mosquitto.start()
+            assert first.starts == 0
 
 
 async def test_the_second_daemon_takes_the_device_once_the_first_is_gone(
