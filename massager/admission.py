@@ -5,7 +5,7 @@ the device has said that it is not simulated; what is refused says what to do ab
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,12 @@ from massager.history.records import Spent, Stamp
 from massager.limits import DAY_MS, PAUSE_LIMIT_MS, PREFLIGHT_MS, SITTING_MAX_MS
 from massager.plan import Choice
 from massager.quiet_hours import QuietHours, quietest
-from massager.screening.profile import Profile, what_blocks, what_is_missing
+from massager.screening.profile import (
+    Profile,
+    screening_command,
+    what_blocks,
+    what_is_missing,
+)
 from massager.screening.profile_file import profile_path, read_profile
 from massager.screening.questions import questions
 from massager.session.model import Hindrance, Permit
@@ -28,22 +33,40 @@ _REACH_MS: Final = PREFLIGHT_MS + PAUSE_LIMIT_MS + SITTING_MAX_MS
 _MINUTE_MS: Final = 60_000
 
 
+_NOBODY: Final = (
+    "the config names a person for each device, and this device is none of them; give it a "
+    "[[devices]] of its own, with its person"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the settings say about these feet; `permit` reads the profile anew each time."""
+    """What the settings say about a person's feet; `permit` reads the profile anew each time.
 
-    profile: Path
+    `person` is whose feet, one of `persons`; both are empty where the config names nobody.
+    """
+
+    config_path: Path
     quiet: tuple[QuietHours, ...] = ()
+    persons: tuple[str, ...] = ()
+    person: str = ""
 
-    @classmethod
-    def of(cls, config_path: Path, quiet: Sequence[QuietHours] = ()) -> "Admission":
-        """With the profile that lies beside the config file."""
-        return cls(profile_path(config_path), tuple(quiet))
+    @property
+    def profile(self) -> Path:
+        """The file of these answers."""
+        return profile_path(self.config_path, self.person)
+
+    def of(self, person: str) -> "Admission":
+        """That of another person."""
+        return replace(self, person=person)
 
     def permit(self, choice: Choice, spent: Sequence[Spent], now: Stamp) -> Permit:
-        """What holds for this start on a real device. `spent` is as the history tells it."""
+        """What holds for this start on a real device. `spent` is the person's, as the history
+        tells it."""
+        if self.persons and not self.person:
+            return Permit(_NOBODY, 0, hindrance=Hindrance.SCREENING)
         try:
-            profile = read_profile(self.profile)
+            profile = read_profile(self.profile, self.person)
         except ConfigError as error:
             return Permit(str(error), 0, hindrance=Hindrance.SCREENING)
         if (why := self._not_screened(profile, now)) is not None or profile is None:
@@ -63,7 +86,8 @@ class Admission:
         missing = what_is_missing(profile, questions(), local(now, 0).date())
         if missing is not None:
             where = printable(str(self.profile))
-            return f"{missing}. Answer in a terminal: massager screening (kept in {where})"
+            how = screening_command(self.person)
+            return f"{missing}. Answer in a terminal: {how} (kept in {where})"
         return what_blocks(profile, questions())
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from massager.screening.profile import Answer, Profile
-from massager.screening.profile_file import write_profile
+from massager.screening.profile_file import profile_path, write_profile
 from massager.screening.questions import questions
 
 
@@ -24,8 +24,8 @@ def healthy(today: date | None = None, **changes: Any) -> Profile:
     return replace(Profile(today or date.today(), answers), **changes)  # noqa: DTZ011 (a person's)
 
 
-def screened(config_folder: Path, **changes: Any) -> Path:
+def screened(config_folder: Path, person: str = "", **changes: Any) -> Path:
     """Write such a profile beside the config file; its path."""
-    path = config_folder / "profile.json"
+    path = profile_path(config_folder / "config.toml", person)
     write_profile(path, healthy(**changes))
     return path

@@ -42,7 +42,7 @@ def _noted(word: str) -> list[tuple[date, str]]:
         rows = store.sessions(limit=500)
         if rows and surely_passed_ms(rows[0].seen, now) < DAY_MS:
             store.set_because(rows[0].id, word)
-            rows = store.sessions(limit=500)
+            rows = store.sessions(limit=500, person=rows[0].person)
     return [
         (stamps.local_time(row.started).date(), row.because)
         for row in rows

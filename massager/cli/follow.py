@@ -114,13 +114,11 @@ def start_in_daemon(args: Namespace, choice: "Choice", owner: Owner) -> int:
         return runner.run(work(stack))
 
 
-def drives_feet(owner: Owner) -> bool:
-    """Whether a real device is behind it; a device that nobody saw yet may be one."""
+def device_of(owner: Owner) -> Reply:
+    """What the daemon tells of the device; nothing where it does not answer."""
     reply = ask([owner], {"request": "devices"}, SILENCE_S).get(owner, {})
-    for device in reply.get("devices", ()):
-        if device.get("name") == owner.name:
-            return not device.get("simulated")
-    return True
+    found = (each for each in reply.get("devices", ()) if each.get("name") == owner.name)
+    return next(found, {})
 
 
 class Follower:

@@ -32,6 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("what", nargs="?", metavar="ID|FILE", help="for show and export")
     parser.add_argument("--days", metavar="N", type=_days, help="list: the last N days only")
+    parser.add_argument("--person", metavar="NAME", help="list: the sessions of this person only")
     parser.add_argument("--json", action="store_true", help="list, show: print JSON")
     parser.add_argument("--csv", action="store_true", help="list: print CSV")
     parser.add_argument("--svg", metavar="FILE", help="show: draw it into a file, too")
@@ -64,7 +65,7 @@ def _check(args: Namespace) -> None:
         raise UsageError(f"massager history {action} needs {_NEEDS[action]}")
     if action not in _NEEDS and args.what is not None:
         raise UsageError(f"massager history {action} takes nothing more, not {args.what[:40]!r}")
-    belongs = {"days": ("list",), "csv": ("list",), "json": ("list", "show")}
+    belongs = {"days": ("list",), "person": ("list",), "csv": ("list",), "json": ("list", "show")}
     for flag, actions in {**belongs, "svg": ("show",), "yes": ("erase",)}.items():
         if getattr(args, flag) not in (None, False) and action not in actions:
             raise UsageError(f"--{flag} belongs to: massager history {' or '.join(actions)}")
@@ -85,7 +86,7 @@ def _list(place: "Place", args: Namespace) -> None:
     from massager.history.store import is_alive
 
     now = stamps.now()
-    rows = list(reversed(_rows(place, now, args.days)))
+    rows = list(reversed(_rows(place, now, args)))
     if args.json or args.csv:
         found = [session_dict(row, alive=is_alive(row, now)) for row in rows]
         if args.csv:
@@ -94,21 +95,28 @@ def _list(place: "Place", args: Namespace) -> None:
             _say_json(found)
         return
     if not rows:
+        whose = "" if args.person is None else f" of {args.person[:40]}"
         when = "" if args.days is None else f" in the last {args.days} days"
-        _say(f"No sessions{when} ({place.path}).")
+        _say(f"No sessions{whose}{when} ({place.path}).")
         return
-    for line in _table([_cells(row, now) for row in rows]):
-        _say(line)
+    titles, cells = list(_TITLES), [list(_cells(row, now)) for row in rows]
+    if any(row.person for row in rows):
+        titles.insert(2, "person")
+        for line, row in zip(cells, rows, strict=True):
+            line.insert(2, row.person)
+    for text in _table(titles, cells):
+        _say(text)
 
 
-def _rows(place: "Place", now: "Stamp", days: int | None) -> "list[SessionRow]":
+def _rows(place: "Place", now: "Stamp", args: Namespace) -> "list[SessionRow]":
     from massager.history.store import Store
     from massager.limits import DAY_MS
 
     if not place.path.exists():
         return []
     with Store.read(place) as store:
-        return store.sessions(None if days is None else now.utc_ms - days * DAY_MS)
+        since = None if args.days is None else now.utc_ms - args.days * DAY_MS
+        return store.sessions(since, person=args.person)
 
 
 _TITLES: Final = ("id", "began", "device", "program", "intensity", "motor on", "ended")
@@ -136,12 +144,12 @@ def _ending(row: "SessionRow", now: "Stamp") -> str:
     return f"{row.stop_reason}{because}"
 
 
-def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(_TITLES, *rows, strict=True)]
-    for row in (_TITLES, *rows):
+def _table(titles: list[str], rows: list[list[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
         cells = [
             cell.rjust(width) if title in ("id", "intensity", "motor on") else cell.ljust(width)
-            for title, cell, width in zip(_TITLES, row, widths, strict=True)
+            for title, cell, width in zip(titles, row, widths, strict=True)
         ]
         yield "  ".join(cells).rstrip()
 
@@ -181,8 +189,9 @@ def _heading(row: "SessionRow", now: "Stamp") -> list[str]:
 
     device = row.device or row.url
     simulated = " (simulated)" if row.simulated else ""
+    whose = f" of {row.person}" if row.person else ""
     lines = [
-        f"Session {row.id} on {device}{simulated}, {iso_of(row.started).replace('T', ' ')}",
+        f"Session {row.id}{whose} on {device}{simulated}, {iso_of(row.started).replace('T', ' ')}",
         f"{row.program}, intensity {row.intensity}, {row.minutes:g} min after {row.warmup_s:g} s "
         f"of warm-up; started from the {row.origin}",
         f"Ended: {_ending(row, now)}" + (f": {row.detail}" if row.detail else ""),

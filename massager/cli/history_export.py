@@ -14,7 +14,7 @@ from massager.history.store import Store
 CSV_COLUMNS: Final = (
     *("id", "started", "ended", "state", "device", "url", "simulated", "counts", "speed"),
     *("program", "intensity", "minutes", "warmup_s", "origin", "stop_reason", "detail", "because"),
-    *("motor_on_s", "highest_permille", "output_confirmed"),
+    *("motor_on_s", "highest_permille", "output_confirmed", "person"),
 )
 
 
@@ -41,6 +41,7 @@ def session_dict(row: SessionRow, *, alive: bool) -> dict[str, Any]:
         "motor_on_s": round(row.motor_on_ms / 1000, 1),
         "highest_permille": row.highest_permille,
         "output_confirmed": row.output_confirmed,
+        "person": row.person or None,
     }
 
 

@@ -6,20 +6,20 @@
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from massager.errors import ConfigError, ExitCode, HistoryUnusable, Refused
+from massager.errors import ConfigError, ExitCode, HistoryUnusable, Refused, UsageError
 
 if TYPE_CHECKING:
     from massager.screening.profile import Profile, Used
 
 _NO_TERMINAL: Final = (
     "the questions are asked in a terminal, one after the other, so that a person reads them; "
-    "run there: massager screening"
+    "run there: "
 )
 _LEFT: Final = "You left before the end: nothing was stored."
 
@@ -34,6 +34,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     what.add_argument("--well", action="store_true", help="the feet are well again")
     parser.add_argument("--json", action="store_true", help="show as JSON; ask nothing")
+    parser.add_argument(
+        "--person", metavar="NAME", help="whose answers, where the config names several persons"
+    )
 
 
 def run(args: Namespace) -> int:
@@ -42,44 +45,65 @@ def run(args: Namespace) -> int:
     ConfigError for a profile that cannot be read or written; Refused where there is no terminal to
     ask in, and for --sore and --well where nobody has answered yet.
     """
-    from massager.config.config import config_path
+    from massager.config.config import load
     from massager.screening.profile import what_is_missing
     from massager.screening.profile_file import profile_path, read_profile
     from massager.screening.questions import questions
 
-    path = profile_path(config_path(os.environ))
+    config = load({}, os.environ)
+    person = _person(args.person, config.persons)
+    path = profile_path(config.path, person)
     if args.redo:
-        return _asked(path, _readable(path))
-    profile = read_profile(path)
+        return _asked(path, person, _readable(path, person))
+    profile = read_profile(path, person)
     if args.sore or args.well:
-        return _feet(path, profile, is_sore=args.sore)
+        return _feet(path, person, profile, is_sore=args.sore)
     missing = what_is_missing(profile, questions(), _today())
     if missing is None or args.show or args.json:
-        return _shown(path, profile, as_json=args.json)
+        return _shown(path, person, profile, as_json=args.json)
     if profile is not None:
         _say(f"{missing[0].upper()}{missing[1:]}.")
-    return _asked(path, profile)
+    return _asked(path, person, profile)
 
 
-def ask_before_start(config_path: Path, is_real: Callable[[], bool]) -> None:
+def _person(given: str | None, persons: Sequence[str]) -> str:
+    """Whose answers are meant. Raises UsageError with the names there are."""
+    if given is None and len(persons) < 2:
+        return persons[0] if persons else ""
+    if given in persons:
+        assert given is not None
+        return given
+    if not persons:
+        raise UsageError("--person: the config names no persons; leave it out")
+    whose = "whose?" if given is None else f"the config names no person {given[:40]!r};"
+    raise UsageError(f"{whose} say --person {' or '.join(persons)}")
+
+
+def ask_before_start(config_path: Path, person: str, is_real: Callable[[], bool]) -> None:
     """Ask what is due, if anything is, before a person starts a real device in a terminal.
 
     `is_real` looks at the device; it is asked only where there is something to ask. Raises Refused
     where the person leaves, or where the answers speak against it.
     """
     from massager.screening.interview import yes_or_no
-    from massager.screening.profile import next_day_answered, next_day_question, what_is_missing
+    from massager.screening.profile import (
+        next_day_answered,
+        next_day_question,
+        screening_command,
+        what_is_missing,
+    )
     from massager.screening.profile_file import profile_path, write_profile
     from massager.screening.questions import questions
 
-    path = profile_path(config_path)
-    profile = _readable(path)
+    path = profile_path(config_path, person)
+    profile = _readable(path, person)
     if what_is_missing(profile, questions(), _today()) is not None:
-        if is_real() and _asked(path, profile) != ExitCode.OK:
-            raise Refused("nothing was started, because of the screening (massager screening)")
+        if is_real() and _asked(path, person, profile) != ExitCode.OK:
+            how = screening_command(person)
+            raise Refused(f"nothing was started, because of the screening ({how})")
         return
     assert profile is not None
-    used = _newest_use(config_path)
+    used = _newest_use(config_path, person)
     question = next_day_question(profile, used, _today())
     if question is None or not is_real():
         return
@@ -100,22 +124,24 @@ def is_interactive() -> bool:
         return False
 
 
-def _asked(path: Path, before: "Profile | None") -> int:
+def _asked(path: Path, person: str, before: "Profile | None") -> int:
     """Ask all the questions, keep the answers and tell what follows from them."""
     from massager.screening.interview import interview
-    from massager.screening.profile import what_blocks
+    from massager.screening.profile import screening_command, what_blocks
     from massager.screening.profile_file import write_profile
     from massager.screening.questions import questions
 
     if not is_interactive():
-        raise Refused(_NO_TERMINAL)
+        raise Refused(_NO_TERMINAL + screening_command(person))
+    if person:
+        _say(f"These are the questions for {person}.")
     profile = interview(questions(), before, _today(), _ask, _say)
     if profile is None:
         _say(_LEFT)
         return ExitCode.REFUSED
     write_profile(path, profile)
     _say(f"Stored in {path}, for you alone.")
-    why = what_blocks(profile, questions())
+    why = what_blocks(replace(profile, person=person), questions())
     if why is None:
         _say(f"Nothing speaks against a session. The answers count until {profile.valid_until}.")
         return ExitCode.OK
@@ -123,28 +149,29 @@ def _asked(path: Path, before: "Profile | None") -> int:
     return ExitCode.REFUSED
 
 
-def _feet(path: Path, profile: "Profile | None", *, is_sore: bool) -> int:
+def _feet(path: Path, person: str, profile: "Profile | None", *, is_sore: bool) -> int:
+    from massager.screening.profile import screening_command
     from massager.screening.profile_file import write_profile
 
     if profile is None:
-        raise Refused("nobody has answered the questions yet: massager screening")
+        raise Refused(f"nobody has answered the questions yet: {screening_command(person)}")
     profile = replace(profile, sore=_today() if is_sore else None)
     write_profile(path, profile)
     _say(f"Noted. The highest intensity is {profile.cap} now.")
     return ExitCode.OK
 
 
-def _shown(path: Path, profile: "Profile | None", *, as_json: bool) -> int:
-    from massager.screening.profile import why_not
+def _shown(path: Path, person: str, profile: "Profile | None", *, as_json: bool) -> int:
+    from massager.screening.profile import screening_command, why_not
     from massager.screening.questions import questions
 
     why = why_not(profile, questions(), _today())
     if as_json:
         import json
 
-        _say(json.dumps(_as_json(path, profile, why)))
+        _say(json.dumps({"person": person or None} | _as_json(path, profile, why)))
     elif profile is None:
-        _say("Nobody has answered the questions yet. Answer them: massager screening")
+        _say(f"Nobody has answered the questions yet. Answer them: {screening_command(person)}")
     else:
         _say(f"Answered on {profile.answered}; the answers count until {profile.valid_until}.")
         _say(f"The highest intensity is {profile.cap}: {profile.cap_reason}.")
@@ -153,7 +180,10 @@ def _shown(path: Path, profile: "Profile | None", *, as_json: bool) -> int:
             if answer is None or answer.applies:
                 _say(f"  {question.what}: {_word(answer)}")
         if why is None:
-            _say("Nothing speaks against a session. To answer again: massager screening --redo")
+            _say(
+                "Nothing speaks against a session. To answer again: "
+                f"{screening_command(person)} --redo"
+            )
         else:
             _say(f"No session will start on a real device: {why}.")
     return ExitCode.OK if why is None else ExitCode.REFUSED
@@ -181,18 +211,18 @@ def _word(answer: Any) -> str:
     return "no"
 
 
-def _readable(path: Path) -> "Profile | None":
+def _readable(path: Path, person: str) -> "Profile | None":
     """The profile, or None where the questions have to be asked anew for want of one."""
     from massager.screening.profile_file import read_profile
 
     try:
-        return read_profile(path)
+        return read_profile(path, person)
     except ConfigError:
         return None
 
 
-def _newest_use(config_path: Path) -> "Used | None":
-    """The newest session of a real device that moved the motor and has ended."""
+def _newest_use(config_path: Path, person: str) -> "Used | None":
+    """The person's newest session of a real device that moved the motor and has ended."""
     from massager.history.file import place_of
     from massager.history.stamps import local_time
     from massager.history.store import Store
@@ -200,7 +230,7 @@ def _newest_use(config_path: Path) -> "Used | None":
 
     try:
         with Store.read(place_of(os.environ, config_path)) as store:
-            rows = store.sessions(limit=50)
+            rows = store.sessions(limit=50, person=person)
     except HistoryUnusable:
         return None
     for row in rows:

@@ -74,11 +74,12 @@ def run(args: Namespace) -> int:
         history = History(place_of(os.environ, config.path), config.history_days)
         office = HistoryOffice(
             history,
-            Admission.of(config.path, config.quiet),
+            Admission(config.path, config.quiet, config.persons),
             speed=args.speed,
             as_real=config.as_real,
         )
-        await office.refresh()
+        for person in {device.person for device in config.devices}:
+            await office.refresh(person)
         keepers = [_keeper(device, config, office, directory) for device in config.devices]
         try:
             return await House(keepers, os.environ, () if bridge is None else (bridge,)).run()

@@ -12,6 +12,7 @@ from massager.errors import Refused, UsageError
 if TYPE_CHECKING:
     from massager.cli.events import Event
     from massager.config.config import Config
+    from massager.config.devices import DeviceSettings
     from massager.errors import ExitCode
     from massager.history.records import NewSession
     from massager.plan import Choice
@@ -77,23 +78,25 @@ def run(args: Namespace) -> int:
     if device is None:
         return _run_in_daemon(args, owner, config, choice)
     terms = Terms(args.speed, device.device_id, cap, as_real=config.as_real)
-    return _run(args, device.url, config, choice, terms)
+    return _run(args, device, config, choice, terms)
 
 
 def _run_in_daemon(
     args: Namespace, owner: "Owner | None", config: "Config", choice: "Choice"
 ) -> int:
-    from massager.cli.follow import drives_feet, start_in_daemon
+    from massager.cli.follow import device_of, start_in_daemon
     from massager.cli.screening import ask_before_start, is_interactive
 
     assert owner is not None
     if is_interactive() and not (args.json or args.quiet):
-        ask_before_start(config.path, lambda: drives_feet(owner))
+        kept = device_of(owner)
+        person = kept.get("person") or ""
+        ask_before_start(config.path, person, lambda: not kept.get("simulated"))
     return start_in_daemon(args, choice, owner)
 
 
 def _run(
-    args: Namespace, url: "DeviceUrl", config: "Config", choice: "Choice", terms: "Terms"
+    args: Namespace, device: "DeviceSettings", config: "Config", choice: "Choice", terms: "Terms"
 ) -> int:
     import asyncio
     from contextlib import ExitStack
@@ -113,11 +116,13 @@ def _run(
     from massager.transports import open_transport
     from massager.transports.url import SimUrl
 
+    url = device.url
     transport = open_transport(url, config.settings(args.speed))
     if not isinstance(url, SimUrl):
         claim_device(own_directory(os.environ), transport.url, os.getpid())
-    if is_interactive() and not (args.json or args.quiet):
-        ask_before_start(config.path, lambda: _is_real(url, config, terms))
+    is_somebody = bool(device.person) or not config.persons
+    if is_somebody and is_interactive() and not (args.json or args.quiet):
+        ask_before_start(config.path, device.person, lambda: _is_real(url, config, terms))
 
     async def session(stack: ExitStack) -> "ExitCode":
         drawn = can_draw(sys.stdout) and not (args.json or args.quiet)
@@ -135,9 +140,9 @@ def _run(
         )
         history = History(place_of(os.environ, config.path), config.history_days)
         counts = terms.as_real or not isinstance(url, SimUrl)
-        new = _row(choice, terms, transport.url, counts=counts)
+        new = _row(choice, terms, transport.url, device.person, counts=counts)
         recording = Recording(history, new, as_real=terms.as_real)
-        admission = Admission.of(config.path, config.quiet)
+        admission = Admission(config.path, config.quiet, config.persons, device.person)
         controller = Controller(transport, terms)
         foreground = Foreground(controller, reporter, keys, recording, admission)
         server = ApiServer(foreground, transport.url, terms.speed, os.environ)
@@ -165,7 +170,7 @@ def _is_real(url: "DeviceUrl", config: "Config", terms: "Terms") -> bool:
     return not answer.identity.is_simulated
 
 
-def _row(choice: "Choice", terms: "Terms", url: str, *, counts: bool) -> "NewSession":
+def _row(choice: "Choice", terms: "Terms", url: str, person: str, *, counts: bool) -> "NewSession":
     from massager.history.records import NewSession
 
     return NewSession(
@@ -177,6 +182,7 @@ def _row(choice: "Choice", terms: "Terms", url: str, *, counts: bool) -> "NewSes
         origin="terminal",
         counts=counts,
         speed=terms.speed,
+        person=person,
     )
 
 

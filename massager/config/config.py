@@ -16,7 +16,7 @@ do without it must not import it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from massager.config.devices import (
     DeviceSettings,
     WrongTable,
     devices_of,
+    place_of,
 )
 from massager.config.file import ConfigText, printable, read_config_text, read_password
 from massager.config.keys import DEFAULTS, FLAGS, NUMBERS, VARIABLES, WHOLE, YES_NO
@@ -76,6 +77,7 @@ class Config:
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...]
     devices: tuple[DeviceSettings, ...] = ()  # `device`, or each of [[devices]]
+    persons: tuple[str, ...] = ()  # whom the [[devices]] of the file name
     quiet: tuple[QuietHours, ...] = ()
     as_real: bool = False
     broker: str | None = None  # where the daemon offers its devices; None: nowhere
@@ -197,6 +199,7 @@ def _merged(layers: list[Layer], file: ConfigText, environ: Mapping[str, str]) -
         origins=origins | _origin_of_password(given),
         warnings=warnings,
         devices=devices,
+        persons=tuple(sorted({table["person"] for table in _tables(values) if "person" in table})),
         quiet=values.get("quiet", ()),
         as_real=values["as_real"],
         broker=values.get("mqtt.broker"),
@@ -208,17 +211,29 @@ def _merged(layers: list[Layer], file: ConfigText, environ: Mapping[str, str]) -
 
 
 def _devices(file: Layer, values: Mapping[str, Any]) -> tuple[DeviceSettings, ...]:
-    """The single `device`, whatever gives it, else each of [[devices]]."""
+    """The single `device`, whatever gives it, else each of [[devices]].
+
+    A flag that gives one of those by its URL means all that is said of it there.
+    """
     cap = values["limits.max_intensity"]
-    if "device" in values:
-        table: dict[str, Any] = {"name": NAME_DEFAULT, "device": values["device"]}
-        table |= {"device_id": values.get("device_id")}
-        table |= {"remote": {"start": values.get("remote.start")}}
-        return devices_of([table], cap)
     try:
-        return devices_of(values.get("devices", ()), cap)
+        listed = devices_of(_tables(values), cap)
     except WrongTable as wrong:
         raise file.wrong_table(wrong.number, str(wrong)) from None
+    if "device" not in values:
+        return listed
+    table: dict[str, Any] = {"name": NAME_DEFAULT, "device": values["device"]}
+    table |= {"device_id": values.get("device_id")}
+    table |= {"remote": {"start": values.get("remote.start")}}
+    [device] = devices_of([table], cap)
+    place = place_of(device.url)
+    same = (each for each in listed if place is not None and place_of(each.url) == place)
+    return (next(same, device),)
+
+
+def _tables(values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    tables: Sequence[Mapping[str, Any]] = values.get("devices", ())
+    return tables
 
 
 def _check_own_cap(file: Layer, given: Mapping[str, Any], cap: int) -> None:

@@ -6,6 +6,10 @@
     device_id = "foot-1"                (optional: no other device)
     max_intensity = 6                   (optional: for this device, below the person's own cap)
     remote.start = "feet"               (optional: feet, direct or armed)
+    person = "anna"                     (whose feet; for all devices or for none)
+
+Without a person all devices are one person's: one sitting, one day, one screening. With them each
+name has its own.
 
 Pure: told what the file says. A second name for one device is an error, not a choice.
 """
@@ -31,6 +35,7 @@ DEVICE_RULES: Final = {
     "device_id": "1 to 8 letters, digits, _ or -",
     "max_intensity": f"a whole number from {limits.INTENSITY_MIN} to {limits.INTENSITY_MAX}",
     "remote.start": "feet, direct or armed",
+    "person": "1 to 24 small letters, digits, _ or -",
 }
 
 
@@ -62,6 +67,7 @@ class DeviceTable(BaseModel):
         Annotated[int, Field(ge=limits.INTENSITY_MIN, le=limits.INTENSITY_MAX)] | None
     ) = None
     remote: RemoteTable = RemoteTable()
+    person: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,24}$")] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class DeviceSettings:
     device_id: str | None = None
     max_intensity: int = limits.INTENSITY_MAX
     remote_start: RemoteStart | None = None  # None: by whether the device has a feet sensor
+    person: str = ""  # whose feet; empty where nobody is named
 
 
 class WrongTable(ValueError):
@@ -97,10 +104,12 @@ def devices_of(tables: Iterable[Mapping[str, Any]], cap: int) -> tuple[DeviceSet
             table.get("device_id") or (url.device_id if isinstance(url, MqttUrl) else None),
             min(table.get("max_intensity", cap), cap),
             remote_start_of(table),
+            table.get("person") or "",
         )
         for text in _doubles(device, found):
             raise WrongTable(number, text)
         found.append(device)
+    _check_persons(found)
     return tuple(found)
 
 
@@ -134,6 +143,17 @@ def nearest_key(key: str, rules: Mapping[str, str] = DEVICE_RULES) -> str:
     """A word of advice about a key that is none."""
     found = get_close_matches(key, rules, n=1, cutoff=0)
     return f"the nearest is {found[0]}"
+
+
+def _check_persons(devices: list[DeviceSettings]) -> None:
+    """Where some are named, somebody's limits would else be counted with nobody's."""
+    if not any(device.person for device in devices):
+        return
+    for number, device in enumerate(devices):
+        if not device.person:
+            raise WrongTable(
+                number, f"{device.name!r} names no person, and others do; name one for each device"
+            )
 
 
 def _is_header(line: str, header: str) -> bool:

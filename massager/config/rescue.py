@@ -53,10 +53,11 @@ def _with_devices(
     tables = whole.table.get("devices")
     good: list[object] = []
     for table in tables if isinstance(tables, list) and config.device is None else ():
-        longer = {**file.table, "devices": [*good, table]}
+        more = [*good, _without_person(table)]
+        longer = {**file.table, "devices": more}
         text = ConfigText(whole.path, longer, whole.text, whole.readable_by_others)
         if (tried := _tried(config, "devices", flags, environ, text)) is not None:
-            good, config = [*good, table], tried
+            good, config = more, tried
     return config
 
 
@@ -81,6 +82,13 @@ def _file(environ: Mapping[str, str]) -> ConfigText:
         return read_config_text(path, must_exist=False)
     except ConfigError:
         return read_config_lines(path)
+
+
+def _without_person(table: object) -> object:
+    """Whose feet they are matters to no stop, and must not keep one from a device."""
+    if not isinstance(table, Mapping):
+        return table
+    return {key: value for key, value in table.items() if key != "person"}
 
 
 def _value(table: Mapping[str, object], key: str) -> object:

@@ -82,6 +82,7 @@ def device_of(keeper: Keeper) -> dict[str, Any]:
         "since": connection.since.isoformat(timespec="seconds"),
         "device": None if sighting is None else sighting.identity.name,
         "simulated": None if sighting is None else sighting.identity.is_simulated,
+        "person": keeper.device.person or None,
         "latched": [list(each) for each in keeper.latched],
         "session": as_dict(keeper.snapshot()),
     }

@@ -224,7 +224,7 @@ class Keeper:
     def today(self) -> Today:
         """What the dose limits leave; nothing is counted on a simulated device, as a rule."""
         counts = self.sighting is None or not self.sighting.identity.is_simulated
-        return self._office.today() if counts or self._office.as_real else Today()
+        return self._office.today(self.device.person) if counts or self._office.as_real else Today()
 
     async def changed(self) -> None:
         """Wait for the next change of anything here. Read, wait, read again: changes merge."""

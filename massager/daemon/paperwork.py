@@ -46,7 +46,7 @@ class Papers(Protocol):
 
 
 class Office(Protocol):
-    """For all devices together: they are one person's feet."""
+    """For all devices together: whose feet they are, its history knows."""
 
     @property
     def as_real(self) -> bool:
@@ -55,8 +55,8 @@ class Office(Protocol):
     def papers(self, device: DeviceSettings, order: Order) -> Papers:
         """Those of a new start."""
 
-    def today(self) -> Today:
-        """What the dose limits leave on a device that counts."""
+    def today(self, person: str) -> Today:
+        """What the dose limits leave a person on a device that counts."""
 
 
 class HistoryOffice:
@@ -69,7 +69,7 @@ class HistoryOffice:
         self.as_real = as_real
         self.history = history
         self.admission = admission
-        self._spent: list[Spent] = []
+        self._spent: dict[str, list[Spent]] = {}
         self._notices = 0
         self._problem: str | None = None
 
@@ -77,15 +77,16 @@ class HistoryOffice:
         """Those of a new start."""
         return SessionPapers(self, device, order)
 
-    def today(self) -> Today:
-        """As of the last start or end."""
+    def today(self, person: str) -> Today:
+        """As of the person's last start or end."""
         now = stamps.now()
-        allowance = allowance_of(self._spent, now)
+        spent = self._spent.get(person, [])
+        allowance = allowance_of(spent, now)
         fresh_ms = allowance.fresh_in_ms
         return Today(
             motor_on_ms=sum(
                 each.motor_on_ms
-                for each in self._spent
+                for each in spent
                 if now.utc_ms - each.began.utc_ms < DAY_MS and not each.assumed
             ),
             sitting_left_ms=allowance.sitting_left_ms,
@@ -93,10 +94,10 @@ class HistoryOffice:
             rest_until=local(now, fresh_ms) if fresh_ms else None,
         )
 
-    async def refresh(self) -> None:
-        """Learn anew what has been spent, and tell the log what is wrong with the history."""
+    async def refresh(self, person: str) -> None:
+        """Learn anew what a person has spent, and tell the log what is wrong with the history."""
         with suppress(HistoryUnusable):
-            self.learn(await self.history.spent())
+            self.learn(person, await self.history.spent(person))
         for notice in self.history.notices[self._notices :]:
             _log.warning("%s", notice)
         self._notices = len(self.history.notices)
@@ -104,9 +105,9 @@ class HistoryOffice:
             self._problem = self.history.problem
             _log.warning("history: %s", self._problem or "it is written again")
 
-    def learn(self, spent: list[Spent]) -> None:
-        """This has been spent so far."""
-        self._spent = spent
+    def learn(self, person: str, spent: list[Spent]) -> None:
+        """This is what a person has spent so far."""
+        self._spent[person] = spent
 
 
 class SessionPapers:
@@ -126,6 +127,7 @@ class SessionPapers:
             origin=order.origin.value,
             counts=office.as_real or not isinstance(device.url, SimUrl),
             speed=office.speed,
+            person=device.person,
         )
         self._recording = Recording(office.history, new, as_real=office.as_real)
 
@@ -146,8 +148,9 @@ class SessionPapers:
         except HistoryUnusable as error:
             permit = Permit(str(error), 0, hindrance=Hindrance.HISTORY)
         else:
-            office.learn(spent)
-            permit = office.admission.permit(self._choice, spent, stamps.now())
+            office.learn(device.person, spent)
+            admission = office.admission.of(device.person)
+            permit = admission.permit(self._choice, spent, stamps.now())
         return replace(terms, permit=permit)
 
     async def follow(self, session: Followed) -> None:
@@ -162,7 +165,7 @@ class SessionPapers:
         """What cannot be written is told by the log, and tried again."""
         with suppress(HistoryUnusable):
             await self._recording.end(ended)
-        await self._office.refresh()
+        await self._office.refresh(self._device.person)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,7 @@ class NoOffice:
         """Those of a new start."""
         return NoPapers(self.speed, device, order)
 
-    def today(self) -> Today:
+    def today(self, person: str) -> Today:
         """Nothing is counted."""
         return Today()
 

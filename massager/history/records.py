@@ -27,9 +27,10 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A start that was asked for; who is there is not known yet.
+    """A start that was asked for; which device is there is not known yet.
 
-    `counts`: uses up the dose. True until the device has said that it is simulated.
+    `counts`: uses up the dose. True until the device has said that it is simulated. `person`: whose
+    feet; empty is somebody, which counts for everybody.
     """
 
     url: str
@@ -40,6 +41,7 @@ class NewSession:
     origin: str  # who started it: "command line", "home assistant", …
     counts: bool = True
     speed: int = 1
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class SessionRow:
     highest_permille: int
     output_confirmed: bool | None  # at the end: the device itself reported output 0
     pid: int
+    person: str = ""  # whose feet; empty where nobody is named
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def _stamp_of(values: Row) -> Stamp:
 _PLAIN: Final = (
     *("id", "device", "url", "simulated", "counts", "speed", "program", "intensity", "minutes"),
     *("warmup_s", "origin", "stop_reason", "detail", "because", "motor_on_ms", "highest_permille"),
-    *("output_confirmed", "pid"),
+    *("output_confirmed", "pid", "person"),
 )
 SESSION_COLUMNS: Final = (
     *_PLAIN,
@@ -59,7 +59,7 @@ def session_of(row: Row) -> SessionRow:
 
 
 NEW_COLUMNS: Final = (
-    *("url", "program", "intensity", "minutes", "warmup_s", "origin", "counts", "speed"),
+    *("url", "program", "intensity", "minutes", "warmup_s", "origin", "counts", "speed", "person"),
     *stamp_columns("started"),
     *stamp_columns("seen"),
 )
@@ -68,7 +68,8 @@ NEW_COLUMNS: Final = (
 def new_values(new: NewSession, now: Stamp) -> Row:
     """The values of NEW_COLUMNS."""
     wish = (new.program, new.intensity, new.minutes, new.warmup_s, new.origin)
-    return (new.url, *wish, new.counts, new.speed, *stamp_values(now), *stamp_values(now))
+    how = (new.counts, new.speed, new.person)
+    return (new.url, *wish, *how, *stamp_values(now), *stamp_values(now))
 
 
 SPENT_COLUMNS: Final = (

@@ -80,6 +80,10 @@ _SCRIPTS: Final = (
         PRIMARY KEY (session_id, elapsed_ms)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE sessions ADD COLUMN person TEXT NOT NULL DEFAULT '';
+    CREATE INDEX sessions_of_person ON sessions (person, id);
+    """,
 )
 VERSION: Final = len(_SCRIPTS)
 

@@ -9,6 +9,8 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, NamedTuple, Self
@@ -196,12 +198,15 @@ class Store:
                 write_known(self.place.known, Known(history, newest, self._day_ms(now), now))
 
     def _day_ms(self, now: Stamp) -> int:
-        """Motor-on time in the last 24 hours but for the newest use: after a loss, an assumed
-        sitting stands for that."""
-        return sum(
-            spent.motor_on_ms + (0 if spent.seen_end else UNSEEN_END_MS)
-            for spent in self.spent()[:-1]
-            if spent.ended is not None and surely_passed_ms(spent.ended, now) < DAY_MS
+        """The most that anybody had in the last 24 hours but for the newest use: after a loss, an
+        assumed sitting stands for that."""
+        return max(
+            sum(
+                spent.motor_on_ms + (0 if spent.seen_end else UNSEEN_END_MS)
+                for spent in self.spent(person)[:-1]
+                if spent.ended is not None and surely_passed_ms(spent.ended, now) < DAY_MS
+            )
+            for person in self._persons()
         )
 
     # --- a session that runs --------------------------------------------------------------------
@@ -210,7 +215,7 @@ class Store:
         """A new row; it is there for good when this returns."""
         with self.transaction():
             self._close_left_open(now)
-            spent = self.spent()
+            spent = self.spent(new.person)
             number = self._insert(new, now)
         keep_room(self.place.path)
         return Begun(number, spent)
@@ -300,29 +305,47 @@ class Store:
 
     # --- what was -------------------------------------------------------------------------------
 
-    def spent(self) -> list[Spent]:
-        """What uses up the dose, in the order it began; as far back as can matter."""
-        rows = self._connection.execute(
-            f"SELECT {_names(SPENT_COLUMNS)} FROM sessions WHERE counts AND (ended_utc_ms IS NULL "
-            "OR motor_on_ms > 0 OR highest_permille > 0 OR stop_reason = ? "
-            "OR (device IS NOT NULL AND NOT output_confirmed)) ORDER BY id DESC",
-            (UNKNOWN_END,),
-        )
-        found: list[Spent] = []
-        sum_ms = 0
-        with explained(self.place.path):
-            for row in rows:
-                found.append(spent_of(row))
-                sum_ms += found[-1].motor_on_ms
-                if sum_ms >= _ENOUGH_MS:
-                    break
-        return found[::-1]
+    def spent(self, person: str = "") -> list[Spent]:
+        """What uses up a person's dose, in the order it began; as far back as can matter.
 
-    def sessions(self, since_utc_ms: int | None = None, limit: int = -1) -> list[SessionRow]:
-        """The newest first; a negative limit is none."""
+        What nobody is named for counts for everybody, and for nobody in particular all counts.
+        """
+        with explained(self.place.path):
+            return [spent for _, spent in self._uses(person)][::-1]
+
+    def _uses(self, person: str) -> Iterator[tuple[int, Spent]]:
+        """What `spent` says with its numbers, the newest first."""
+        used = (
+            f"SELECT id, {_names(SPENT_COLUMNS)} FROM sessions WHERE counts AND (ended_utc_ms IS "
+            "NULL OR motor_on_ms > 0 OR highest_permille > 0 OR stop_reason = ? OR (device IS NOT "
+            "NULL AND NOT output_confirmed)) "
+        )
+        if person:  # in two queries, since each can follow the index and end early
+            whose = used + "AND person = ? ORDER BY id DESC"
+            parts = [self._connection.execute(whose, (UNKNOWN_END, name)) for name in (person, "")]
+        else:
+            parts = [self._connection.execute(used + "ORDER BY id DESC", (UNKNOWN_END,))]
+        sum_ms = 0
+        for number, *rest in merge(*parts, key=itemgetter(0), reverse=True):
+            spent = spent_of(tuple(rest))
+            yield number, spent
+            sum_ms += spent.motor_on_ms
+            if sum_ms >= _ENOUGH_MS:
+                break
+
+    def _persons(self) -> list[str]:
+        """Whoever is named; the one that is not where nobody is."""
+        rows = self._connection.execute("SELECT DISTINCT person FROM sessions WHERE person != ''")
+        return [name for (name,) in rows] or [""]
+
+    def sessions(
+        self, since_utc_ms: int | None = None, limit: int = -1, person: str | None = None
+    ) -> list[SessionRow]:
+        """The newest first; a negative limit is none. None: everybody's."""
         return self._sessions(
-            "WHERE NOT hidden AND started_utc_ms >= ? ORDER BY id DESC LIMIT ?",
-            (-(1 << 62) if since_utc_ms is None else since_utc_ms, limit),
+            "WHERE NOT hidden AND started_utc_ms >= ? AND (? IS NULL OR person = ?) "
+            "ORDER BY id DESC LIMIT ?",
+            (-(1 << 62) if since_utc_ms is None else since_utc_ms, person, person, limit),
         )
 
     def session(self, number: int) -> SessionRow | None:
@@ -349,7 +372,7 @@ class Store:
             )
             return [sample_of(row) for row in rows]
 
-    def _sessions(self, which: str, values: tuple[int, ...]) -> list[SessionRow]:
+    def _sessions(self, which: str, values: tuple[object, ...]) -> list[SessionRow]:
         with explained(self.place.path):
             rows = self._connection.execute(
                 f"SELECT {_names(SESSION_COLUMNS)} FROM sessions {which}", values
@@ -405,19 +428,12 @@ class Store:
 
     def _needed(self, now: Stamp) -> set[int]:
         """The sessions that may still lie within 24 hours."""
-        rows = self._connection.execute(
-            f"SELECT id, {_names(SPENT_COLUMNS)} FROM sessions WHERE counts ORDER BY id DESC"
-        )
-        found = set()
-        sum_ms = 0
-        for number, *rest in rows:
-            spent = spent_of(tuple(rest))
-            sum_ms += spent.motor_on_ms
-            if surely_passed_ms(spent.ended or now, now) < DAY_MS:
-                found.add(number)
-            if sum_ms >= _ENOUGH_MS:
-                break
-        return found
+        return {
+            number
+            for person in self._persons()
+            for number, spent in self._uses(person)
+            if surely_passed_ms(spent.ended or now, now) < DAY_MS
+        }
 
     # --- the rest -------------------------------------------------------------------------------
 

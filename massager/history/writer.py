@@ -156,9 +156,9 @@ class History:
         answer: _T = await self._answer(asked, patience_s)
         return answer
 
-    async def spent(self) -> list[Spent]:
-        """What uses up the dose now. Raises HistoryUnusable."""
-        return await self.ask(Store.spent)
+    async def spent(self, person: str = "") -> list[Spent]:
+        """What uses up a person's dose now. Raises HistoryUnusable."""
+        return await self.ask(lambda store: store.spent(person))
 
     async def close(self, patience_s: float = END_PATIENCE_S) -> None:
         """A last try to write what waits, and let go. Never raises; `problem` tells."""

@@ -35,6 +35,7 @@ class Profile:
 
     `sore` is the day of the last "bruised or sore"; None once the feet are well again.
     `asked_after` is the number of the newest session that the next-day question was about.
+    `person` is whose they are, where the config names persons; the file has it in its name.
     """
 
     answered: date
@@ -42,6 +43,7 @@ class Profile:
     max_intensity: int = INTENSITY_MAX
     sore: date | None = None
     asked_after: int = 0
+    person: str = ""
 
     @property
     def cap(self) -> int:
@@ -53,10 +55,10 @@ class Profile:
     def cap_reason(self) -> str:
         """Whose cap it is."""
         if self.sore is None:
-            return "the cap in your profile (massager screening)"
+            return f"the cap in your profile ({screening_command(self.person)})"
         return (
             f"your feet were bruised or sore on {self.sore}; once they are well again: "
-            "massager screening --well"
+            f"{screening_command(self.person)} --well"
         )
 
     @property
@@ -71,6 +73,11 @@ class Used:
 
     number: int
     day: date
+
+
+def screening_command(person: str) -> str:
+    """Where these questions are asked, and the answers changed."""
+    return f"massager screening --person {person}" if person else "massager screening"
 
 
 def why_not(profile: Profile | None, questions: Sequence[Question], today: date) -> str | None:
@@ -115,7 +122,7 @@ def what_blocks(profile: Profile | None, questions: Sequence[Question]) -> str |
         return None
     return (
         f"{', and '.join(parts)}. When it is over, or a clinician has cleared it, answer again: "
-        "massager screening --redo"
+        f"{screening_command(profile.person)} --redo"
     )
 
 

@@ -1,5 +1,7 @@
 """The profile's file: profile.json beside the config file, for its owner alone.
 
+Where the config names persons, each has one of their own: profile-anna.json.
+
     {
       "version": 1,
       "answered": "2026-11-21",
@@ -17,6 +19,7 @@ import json
 import os
 import stat
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +27,7 @@ from typing import Any, Final
 from massager.config.file import printable
 from massager.errors import ConfigError
 from massager.limits import INTENSITY_MAX, INTENSITY_MIN
-from massager.screening.profile import Answer, Profile
+from massager.screening.profile import Answer, Profile, screening_command
 
 VERSION: Final = 1
 _MAX_BYTES: Final = 16_384
@@ -32,12 +35,12 @@ _KEYS: Final = {"version", "answered", "answers", "max_intensity", "sore", "aske
 _CLEARED: Final = "cleared "
 
 
-def profile_path(config_path: Path) -> Path:
+def profile_path(config_path: Path, person: str = "") -> Path:
     """Where it is, or would be."""
-    return config_path.parent / "profile.json"
+    return config_path.parent / (f"profile-{person}.json" if person else "profile.json")
 
 
-def read_profile(path: Path) -> Profile | None:
+def read_profile(path: Path, person: str = "") -> Profile | None:
     """What it says; None where there is none. Raises ConfigError for whatever is no profile.
 
     A file that others may read or write is closed to them.
@@ -47,7 +50,7 @@ def read_profile(path: Path) -> Profile | None:
         with open(path, "rb", opener=_without_waiting) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
-                raise _unusable(shown, "it is no file")
+                raise _unusable(shown, "it is no file", person)
             if mode & 0o077:
                 with suppress(OSError):  # somebody else's
                     os.fchmod(file.fileno(), 0o600)
@@ -55,14 +58,14 @@ def read_profile(path: Path) -> Profile | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise _unusable(shown, f"it cannot be read: {error.strerror}") from None
+        raise _unusable(shown, f"it cannot be read: {error.strerror}", person) from None
     if len(content) > _MAX_BYTES:
-        raise _unusable(shown, "it is too long")
+        raise _unusable(shown, "it is too long", person)
     try:
-        return _profile(json.loads(content, object_pairs_hook=_once))
+        return replace(_profile(json.loads(content, object_pairs_hook=_once)), person=person)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         reason = str(error) if type(error) is ValueError else "it is no profile"
-        raise _unusable(shown, reason) from None
+        raise _unusable(shown, reason, person) from None
 
 
 def write_profile(path: Path, profile: Profile) -> None:
@@ -149,10 +152,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _unusable(shown: str, reason: str) -> ConfigError:
+def _unusable(shown: str, reason: str, person: str = "") -> ConfigError:
     return ConfigError(
         f"the profile {shown} cannot be used ({printable(reason)}); answer again: "
-        "massager screening --redo"
+        f"{screening_command(person)} --redo"
     )
 
 

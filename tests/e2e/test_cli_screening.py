@@ -158,6 +158,22 @@ def test_the_first_start_in_a_terminal_asks_and_then_begins(
     assert profile == healthy(date.today(), max_intensity=6)  # noqa: DTZ011
 
 
+def test_whose_feet_they_are_is_asked_for_by_name(
+    terminal: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    config_folder(tmp_path).mkdir(parents=True)
+    (config_folder(tmp_path) / "config.toml").write_text(
+        "as_real = true\n"
+        '[[devices]]\nname = "bed"\ndevice = "sim:?seed=1"\nperson = "anna"\n'
+        '[[devices]]\nname = "guest"\ndevice = "sim:?seed=2"\nperson = "ben"\n'
+    )
+    screen = terminal("start", "--name", "guest", "--speed", "20")
+    screen.shows("These are the questions for ben.")
+    screen.press("q\n")
+    assert screen.wait() == 3
+    assert "massager screening --person ben" in massager(tmp_path, "start", "--name", "guest").err
+
+
 def test_whoever_quits_the_questions_starts_and_stores_nothing(
     terminal: Callable[..., Terminal], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from tests.e2e.command import Running, massager
 from tests.e2e.daemon_process import Daemon, beside
 from tests.e2e.simulator_process import SimulatorProcess, wait_until
 from tests.invariants import check_trace
+from tests.screened import screened
 
 StartSimulator = Callable[..., SimulatorProcess]
 FAST = ("--speed", "20")
@@ -392,6 +393,54 @@ def test_each_of_several_devices_has_its_own_session_and_a_stop_is_for_all(tmp_p
 
             assert (stopped.code, stopped.out.count("The motor is off")) == (0, 2)
         assert [device["phase"] for device in daemon.devices()] == ["ended", "ended"]
+
+
+def test_each_person_has_a_dose_a_screening_and_a_session_of_their_own(tmp_path: Path) -> None:
+    write_config(
+        tmp_path,
+        "as_real = true\n"
+        + "".join(
+            f'[[devices]]\nname = "{name}"\ndevice = "sim:?seed={seed}"\nperson = "{person}"\n'
+            for seed, (name, person) in enumerate(
+                (("bed", "anna"), ("sofa", "anna"), ("guest", "ben"), ("spare", "carla"))
+            )
+        ),
+    )
+    for person in ("anna", "ben"):
+        screened(tmp_path / "config" / "massager", person)
+    with (
+        Daemon(tmp_path, *FAST) as daemon,
+        daemon.client("bed") as bed,
+        daemon.client("sofa") as sofa,
+        daemon.client("guest") as guest,
+        daemon.client("spare") as spare,
+    ):
+        assert bed.ask(request="start", minutes=10)["ok"]
+        refused = sofa.ask(request="start")["error"]
+        assert (refused["refusal"], "runs already" in refused["message"]) == ("limit", True)
+        assert guest.ask(request="start", minutes=10)["ok"]
+        refused = spare.ask(request="start")["error"]
+        assert refused["refusal"] == "screening"
+        assert "massager screening --person carla" in refused["message"]
+        phases = {each["name"]: each["phase"] for each in daemon.devices()}
+        assert phases == {"bed": "warm-up", "sofa": "ended", "guest": "warm-up", "spare": "ended"}
+
+        wait_until(lambda: daemon.devices()[0]["phase"] == "massage", "anna is warm")
+        bed.stop()
+        guest.stop()
+        again = bed.ask(request="start", minutes=10, warmup=120)["error"]["message"]
+        assert "of the 13 min of one sitting are left" in again
+        again = sofa.ask(request="start", minutes=10, warmup=120)["error"]["message"]
+        assert "of the 13 min of one sitting are left" in again
+
+    rows = json.loads(massager(tmp_path, "history", "--json", "--person", "ben").out)
+    assert [(row["person"], row["motor_on_s"] > 30) for row in rows] == [("ben", True)]
+    table = massager(tmp_path, "history").out.splitlines()
+    assert table[0].split()[:4] == ["id", "began", "person", "device"]
+    which = massager(tmp_path, "screening", "--json")
+    assert (which.code, "--person anna or ben or carla" in which.err) == (2, True)
+    shown = json.loads(massager(tmp_path, "screening", "--json", "--person", "anna").out)
+    assert (shown["person"], shown["permitted"]) == ("anna", True)
 
 
 def test_without_a_daemon_a_stop_goes_to_every_configured_device(

@@ -45,7 +45,7 @@ def spent(minutes: int, *, ago_ms: int = 0, boot: str = "a", assumed: bool = Fal
 
 
 def admission(folder: Path, *quiet: QuietHours) -> Admission:
-    return Admission.of(folder / "config.toml", quiet)
+    return Admission(folder / "config.toml", quiet)
 
 
 def may(folder: Path, *quiet: QuietHours, now: datetime = TEN_TO_ELEVEN) -> Permit:
@@ -100,6 +100,35 @@ def test_what_stands_in_the_way_is_a_kind_and_not_only_words(tmp_path: Path) -> 
     used_up = admission(tmp_path).permit(choice(), [spent(13)], stamp())
     assert used_up.refusal is not None
     assert used_up.hindrance is Hindrance.LIMIT
+
+
+# --- several persons ------------------------------------------------------------------------------
+
+
+def of(folder: Path, person: str) -> Admission:
+    return Admission(folder / "config.toml", (), ("anna", "ben"), person)
+
+
+def test_each_person_answers_and_has_a_cap_of_their_own(tmp_path: Path) -> None:
+    screened(tmp_path, "anna", answered=date(2026, 11, 20), max_intensity=4)
+    anna = of(tmp_path, "anna").permit(choice(), [], stamp())
+    assert (anna.refusal, anna.max_intensity) == (None, 4)
+    assert anna.cap_reason == "the cap in your profile (massager screening --person anna)"
+    why = of(tmp_path, "ben").permit(choice(), [], stamp()).refusal or ""
+    assert f"massager screening --person ben (kept in {tmp_path / 'profile-ben.json'})" in why
+
+
+def test_an_answer_that_blocks_names_whose_questions_to_answer_again(tmp_path: Path) -> None:
+    answers = {**healthy().answers, "pregnancy": Answer(True)}
+    screened(tmp_path, "anna", answered=date(2026, 11, 20), answers=answers)
+    why = of(tmp_path, "anna").permit(choice(), [], stamp()).refusal or ""
+    assert why.endswith("answer again: massager screening --person anna --redo")
+
+
+def test_where_persons_are_named_a_device_without_one_is_not_driven(tmp_path: Path) -> None:
+    screened(tmp_path, answered=date(2026, 11, 20))
+    why = of(tmp_path, "").permit(choice(), [], stamp()).refusal or ""
+    assert "this device is none of them" in why
 
 
 # --- caps -----------------------------------------------------------------------------------------

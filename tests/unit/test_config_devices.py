@@ -6,6 +6,7 @@ import pytest
 
 from massager.config.config import Config, load
 from massager.config.devices import RemoteStart
+from massager.config.rescue import load_for_stop
 from massager.errors import ConfigError
 
 BEDROOM = '[[devices]]\nname = "bedroom"\ndevice = "serial:/dev/ttyUSB0"\n'
@@ -61,6 +62,32 @@ def test_a_device_on_a_broker_is_known_by_the_id_in_its_url(tmp_path: Path) -> N
     assert loaded(tmp_path, content).devices[0].device_id == "foot-9"
 
 
+def test_a_flag_that_gives_one_of_them_means_all_that_is_said_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    more = 'max_intensity = 4\nperson = "anna"\ndevice_id = "foot-1"\n'
+    path.write_text(BEDROOM + more, encoding="utf-8")
+    [device] = load({"device": "serial:/dev/ttyUSB0"}, {}, path).devices
+    assert (device.name, device.max_intensity, device.person) == ("bedroom", 4, "anna")
+    assert device.device_id == "foot-1"
+    [other] = load({"device": "serial:/dev/ttyUSB1"}, {}, path).devices
+    assert (other.name, other.max_intensity, other.person) == ("massager", 10, "")
+    assert other.device_id is None
+
+
+def test_each_device_may_name_whose_feet_it_is_for(tmp_path: Path) -> None:
+    config = loaded(tmp_path, f'{BEDROOM}person = "anna"\n{SOFA}person = "ben"\n')
+    assert [device.person for device in config.devices] == ["anna", "ben"]
+    assert config.persons == ("anna", "ben")
+    assert loaded(tmp_path, BEDROOM).persons == ()
+
+
+def test_a_stop_reaches_a_device_whose_person_is_wrong_or_missing(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'{BEDROOM}person = "Anna B."\n{SOFA}', encoding="utf-8")
+    config = load_for_stop({}, {"MASSAGER_CONFIG": str(path)})
+    assert [device.name for device in config.devices] == ["bedroom", "sofa"]
+
+
 def test_a_flag_or_a_variable_stands_above_the_whole_list(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(BEDROOM + SOFA, encoding="utf-8")
@@ -71,6 +98,14 @@ def test_a_flag_or_a_variable_stands_above_the_whole_list(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (
+            BEDROOM + 'person = "Anna"\n',
+            "config.toml, line 1: person is 1 to 24 small letters, digits, _ or -, not 'Anna'",
+        ),
+        (
+            BEDROOM + 'person = "anna"\n' + SOFA,
+            "config.toml, line 5: 'sofa' names no person, and others do; name one for each device",
+        ),
         (BEDROOM + BEDROOM, "config.toml, line 4: name 'bedroom' is given twice; "),
         (
             BEDROOM + BEDROOM.replace("bedroom", "Bed"),

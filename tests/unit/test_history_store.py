@@ -12,7 +12,7 @@ from massager.admission import allowance_of
 from massager.errors import HistoryUnusable
 from massager.history.file import Place, read_known
 from massager.history.records import UNKNOWN_END, End, Event, Sample, Sign, Spent, Stamp
-from massager.history.schema import VERSION, migrate, version_of
+from massager.history.schema import _SCRIPTS, VERSION, migrate, version_of
 from massager.history.store import Store, is_alive
 from tests.history_examples import (
     DAY_MS,
@@ -140,6 +140,89 @@ def test_a_reason_that_a_person_gives_is_kept(place: Place) -> None:
         store.set_because(number, "tingling")
         [row] = store.sessions()
     assert row.because == "tingling"
+
+
+# --- whose dose it uses up ----------------------------------------------------------------------
+
+ANNA, BEN = (replace(NEW, person=name) for name in ("anna", "ben"))
+
+
+def minutes_of(store: Store, person: str) -> list[int]:
+    return [spent.motor_on_ms // MINUTE_MS for spent in store.spent(person)]
+
+
+def test_each_person_has_spent_their_own(place: Place) -> None:
+    with open_store(place) as store:
+        use(store, new=ANNA, motor_on_ms=8 * MINUTE_MS)
+        use(store, new=BEN, motor_on_ms=5 * MINUTE_MS)
+        use(store, new=ANNA, motor_on_ms=6 * MINUTE_MS)
+        assert minutes_of(store, "anna") == [8, 6]
+        assert minutes_of(store, "ben") == [5]
+        assert minutes_of(store, "carla") == []
+        assert [row.person for row in store.sessions(person="anna")] == ["anna", "anna"]
+
+
+def test_what_nobody_is_named_for_counts_for_everybody(place: Place) -> None:
+    with open_store(place) as store:
+        use(store, new=ANNA, motor_on_ms=8 * MINUTE_MS)
+        use(store, motor_on_ms=5 * MINUTE_MS)
+        use(store, new=BEN, motor_on_ms=6 * MINUTE_MS)
+        assert minutes_of(store, "anna") == [8, 5]
+        assert minutes_of(store, "ben") == [5, 6]
+        assert minutes_of(store, "") == [8, 5, 6]
+
+
+def test_a_session_that_runs_is_seen_by_the_next_start_for_the_same_person_alone(
+    place: Place,
+) -> None:
+    with open_store(place) as store:
+        store.begin(ANNA, NOON)
+        assert store.begin(BEN, NOON).spent == []
+        [running] = store.begin(ANNA, NOON).spent
+        assert running.ended is None
+
+
+def test_as_much_of_each_person_is_told_as_can_matter_to_a_day(place: Place) -> None:
+    """However much the others have had since."""
+    with open_store(place) as store:
+        use(store, new=ANNA, motor_on_ms=7 * MINUTE_MS)
+        for _ in range(10):
+            use(store, new=BEN, motor_on_ms=13 * MINUTE_MS)
+        assert minutes_of(store, "anna") == [7]
+        assert minutes_of(store, "ben") == [13] * 6  # 78 min, twice what a day allows
+        store.erase(later(NOON, HOUR_MS))
+        assert minutes_of(store, "anna") == [7]
+        assert minutes_of(store, "ben") == [13] * 6
+
+
+def test_a_lost_history_is_a_sitting_of_everybody_and_the_longest_day_of_anybody(
+    place: Place,
+) -> None:
+    with open_store(place) as store:
+        for _ in range(2):
+            use(store, new=ANNA, motor_on_ms=13 * MINUTE_MS)
+        use(store, new=BEN, motor_on_ms=5 * MINUTE_MS)
+    place.path.unlink()
+    with open_store(place, later(NOON, HOUR_MS)) as store:
+        for person in ("anna", "ben", "carla"):
+            assert minutes_of(store, person) == [13, 13]  # anna's day but for her newest; a sitting
+
+
+def test_sessions_of_a_time_without_persons_are_kept_and_are_everybodys(place: Place) -> None:
+    place.path.parent.mkdir(parents=True)
+    connection = sqlite3.connect(place.path, isolation_level=None)
+    migrate(connection, _SCRIPTS[:1])
+    connection.execute(
+        "INSERT INTO sessions VALUES (1, 'foot-1', 'serial:/dev/ttyUSB0', 0, 1, 1, 'classic', 6, "
+        "8, 90, 'terminal', ?1, ?2, 60, ?3, ?4, 1, ?1, ?2, 60, ?3, ?4, 1, ?1, ?2, 60, ?3, ?4, 1, "
+        "'completed', '', NULL, 480000, 600, 1, 4711, 0)",
+        ("2026-11-21T13:00:00+01:00", NOON.utc_ms, NOON.boot, NOON.boot_ms),
+    )
+    connection.close()
+    with open_store(place, later(NOON, HOUR_MS)) as store:
+        [row] = store.sessions()
+        assert (row.id, row.person, row.motor_on_ms) == (1, "", 480_000)
+        assert minutes_of(store, "anna") == [8]
 
 
 # --- what uses up the dose ----------------------------------------------------------------------
