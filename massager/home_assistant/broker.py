@@ -57,13 +57,17 @@ class BrokerUrl:
 
 
 def parse_broker_url(text: str) -> BrokerUrl:
-    """What the config says, whose form it has checked. Raises ConfigError for the port."""
+    """What the config says, whose form it has checked. Raises ConfigError for the rest of it."""
     parts = urlsplit(text)
     tls = parts.scheme == "mqtts"
     try:
         port = parts.port or (8883 if tls else 1883)
     except ValueError:
         raise ConfigError(f"mqtt.broker {text}: a port is a number from 1 to 65535") from None
+    try:
+        (parts.hostname or "").encode("idna")  # as whoever looks the name up would
+    except UnicodeError:
+        raise ConfigError(f"mqtt.broker {text}: that is no name of a host") from None
     user = unquote(parts.username) if parts.username else None
     return BrokerUrl(parts.hostname or "", port, user, tls)
 

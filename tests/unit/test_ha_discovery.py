@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from massager.errors import ConfigError
+from massager.home_assistant.broker import parse_broker_url
 from massager.home_assistant.discovery import Announced, Origin, config_of, config_payload
 from massager.home_assistant.entities import (
     CONNECTIONS,
@@ -142,3 +144,9 @@ def test_the_judge_finds_what_home_assistant_would_not_take(
     change(changed)
     topic = "homeassistant/device/massager_foot-1/config"
     assert mistakes(topic, json.dumps(changed).encode()) == [found]
+
+
+@pytest.mark.parametrize("url", ["mqtt://a..b", "mqtt://me@" + 64 * "x"])
+def test_a_broker_whose_name_no_host_can_have_is_said_at_the_start(url: str) -> None:
+    with pytest.raises(ConfigError, match="no name of a host"):
+        parse_broker_url(url)
