@@ -16,7 +16,6 @@ Pure: told what the file says. A second name for one device is an error, not a c
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -141,6 +140,8 @@ def line_of_table(text: str, number: int, table: str = "devices") -> int:
 
 def nearest_key(key: str, rules: Mapping[str, str] = DEVICE_RULES) -> str:
     """A word of advice about a key that is none."""
+    from difflib import get_close_matches  # only a mistake pays for it
+
     found = get_close_matches(key, rules, n=1, cutoff=0)
     return f"the nearest is {found[0]}"
 

@@ -5,7 +5,6 @@ Every message names its place: the flag, the variable, or the file and the line.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any, Final, Literal
 
 from pydantic import ValidationError
@@ -95,6 +94,8 @@ class Layer:
 
 def _nearest(unknown: str) -> str:
     """The setting that is most like `unknown`: by its words, then by its letters."""
+    from difflib import SequenceMatcher  # only a mistake pays for it
+
     word = unknown.rpartition(".")[2].lower()[:_SHOWN_MAX]
 
     def likeness(leaf: str) -> tuple[int, float]:
