@@ -35,7 +35,7 @@ careless client can always stop.
 
 import json
 from dataclasses import fields
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, NotRequired, TypeAlias, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -160,30 +160,24 @@ SessionRequest: TypeAlias = (
 )
 DaemonRequest: TypeAlias = StartRequest | ClearRequest | ArmRequest | DevicesRequest
 Request: TypeAlias = SessionRequest | StatusRequest | DaemonRequest
+Stage: TypeAlias = Literal["taken", "acknowledged", "ended"]
 
 
-class Owner(_Model):
+class Owner(TypedDict):
     """The process that answers, and what it drives."""
 
     pid: int
-    name: str | None = None  # of the device, in a daemon
+    name: str | None  # of the device, in a daemon
     device: str  # its URL, without a password
     speed: int
     since: str  # wall clock, ISO 8601 with its offset
 
 
-class Failure(_Model):
-    """Why a request was not done."""
-
-    kind: Literal["refused", "bad request"]
-    message: str
-
-
-class Done(_Model):
+class Done(TypedDict):
     """The request was done; or news of a stop or a watch."""
 
-    ok: Literal[True] = True
-    stage: Literal["taken", "acknowledged", "ended"] | None = None
+    ok: Literal[True]
+    stage: Stage | None
     owner: Owner
     session: dict[str, Any]
 
@@ -200,26 +194,22 @@ class Devices(Done):
     devices: list[dict[str, Any]]
 
 
-class NotDone(_Model):
+class Failure(TypedDict):
+    """Why a request was not done; of a start, `refusal` is a word of `daemon.face.RefusalKind`."""
+
+    kind: Literal["refused", "bad request"]
+    message: str
+    refusal: NotRequired[str]
+
+
+class NotDone(TypedDict):
     """The request was not done, and nothing has changed."""
 
-    ok: Literal[False] = False
+    ok: Literal[False]
     error: Failure
 
 
-class StartFailure(Failure):
-    """Why a start came to nothing; `refusal` is a word of `daemon.face.RefusalKind`."""
-
-    refusal: str
-
-
-class NotStarted(NotDone):
-    """The start came to nothing."""
-
-    error: StartFailure
-
-
-Reply: TypeAlias = Done | NotDone
+Reply: TypeAlias = Done | Armed | Devices | NotDone
 
 _REQUEST: Final[TypeAdapter[Request]] = TypeAdapter(
     Annotated[Request, Field(discriminator="request")]
@@ -250,9 +240,14 @@ def parse_request(line: bytes) -> Request:
         raise BadRequest(_in_words(error)) from None
 
 
+def refused(message: str) -> NotDone:
+    """What was understood, and is not done."""
+    return {"ok": False, "error": {"kind": "refused", "message": message}}
+
+
 def line_of(reply: Reply) -> bytes:
     """The line that carries a reply."""
-    return reply.model_dump_json().encode() + b"\n"
+    return json.dumps(reply).encode() + b"\n"
 
 
 def as_dict(record: Snapshot) -> dict[str, Any]:

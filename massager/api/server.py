@@ -22,16 +22,16 @@ from massager.api.messages import (
     DaemonRequest,
     DevicesRequest,
     Done,
-    Failure,
-    NotDone,
     Owner,
     Reply,
+    Stage,
     StartRequest,
     StatusRequest,
     StopRequest,
     as_dict,
     line_of,
     parse_request,
+    refused,
 )
 from massager.errors import ConfigError
 from massager.runtime_dir import own_directory
@@ -140,16 +140,15 @@ class ApiServer:
         for client in list(self._clients):
             client.drop()
 
-    def done(self, stage: str | None = None) -> Done:
+    def done(self, stage: Stage | None = None) -> Done:
         """The answer that shows the session as it is now."""
-        return Done.model_validate(
-            {"stage": stage, "owner": self._owner, "session": as_dict(self.session.snapshot())}
-        )
+        session = as_dict(self.session.snapshot())
+        return {"ok": True, "stage": stage, "owner": self._owner, "session": session}
 
     def unconfirmed(self) -> Done:
         """The last answer about a session that is left before its end is known."""
         session = as_dict(self.session.snapshot()) | {"output_confirmed": False}
-        return Done.model_validate({"stage": "ended", "owner": self._owner, "session": session})
+        return {"ok": True, "stage": "ended", "owner": self._owner, "session": session}
 
     def joined(self, client: "_Client") -> None:
         """One more; where there are too many, whoever was silent the longest has to go."""
@@ -169,8 +168,8 @@ class ApiServer:
         return _Client(self)
 
     def _path(self, kind: str) -> Path:
-        name = "" if self._owner.name is None else f".{self._owner.name}"
-        return self.directory / f"{self._owner.pid}{name}{kind}"
+        pid, name = self._owner["pid"], self._owner["name"]
+        return self.directory / (f"{pid}{kind}" if name is None else f"{pid}.{name}{kind}")
 
     async def _tell(self) -> None:
         while True:
@@ -283,7 +282,7 @@ class _Client(asyncio.BufferedProtocol):
         try:
             request = parse_request(line)
         except BadRequest as error:
-            self._say(NotDone(error=Failure(kind="bad request", message=str(error))))
+            self._say({"ok": False, "error": {"kind": "bad request", "message": str(error)}})
             self._count()
             return
         if isinstance(request, StopRequest):
@@ -304,14 +303,14 @@ class _Client(asyncio.BufferedProtocol):
             if refusal is None:
                 self._say(self._server.done())
             else:
-                self._say(NotDone(error=Failure(kind="refused", message=refusal)))
+                self._say(refused(refusal))
         self._count()
 
     def _begin(self, request: DaemonRequest) -> None:
         """What takes a while; whatever else comes meanwhile is done at once."""
         service = self._server.service
         if service is None:
-            self._say(NotDone(error=Failure(kind="refused", message=_NO_DAEMON)))
+            self._say(refused(_NO_DAEMON))
             return
         self._starting += isinstance(request, StartRequest)
         work = service.carry_out(request, self._server.done)

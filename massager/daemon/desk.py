@@ -4,20 +4,16 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, assert_never
 
 from massager.api.messages import (
-    Armed,
     ArmRequest,
     ClearRequest,
     DaemonRequest,
-    Devices,
     DevicesRequest,
     Done,
-    Failure,
     NotDone,
-    NotStarted,
     Reply,
-    StartFailure,
     StartRequest,
     as_dict,
+    refused,
 )
 from massager.daemon.face import Order, Origin, RefusalKind, RefusedStart
 from massager.daemon.keeper import Keeper, Outcome
@@ -48,12 +44,12 @@ class Desk:
         match request:
             case ClearRequest():
                 refusal = await self._keeper.clear()
-                return now() if refusal is None else _refused(refusal)
+                return now() if refusal is None else refused(refusal)
             case ArmRequest():
                 until = self._keeper.arm().isoformat(timespec="seconds")
-                return Armed(**_fields(now()), armed_until=until)
+                return {**now(), "armed_until": until}
             case DevicesRequest():
-                return Devices(**_fields(now()), devices=[device_of(each) for each in self._all])
+                return {**now(), "devices": [device_of(each) for each in self._all]}
             case _:
                 assert_never(request)
 
@@ -99,13 +95,5 @@ async def _at_once(reply: Reply) -> Reply:
     return reply
 
 
-def _fields(done: Done) -> dict[str, Any]:
-    return {name: getattr(done, name) for name in ("stage", "owner", "session")}
-
-
-def _refused(why: str) -> NotDone:
-    return NotDone(error=Failure(kind="refused", message=why))
-
-
-def _not_started(kind: RefusalKind, why: str) -> NotStarted:
-    return NotStarted(error=StartFailure(kind="refused", message=why, refusal=kind.value))
+def _not_started(kind: RefusalKind, why: str) -> NotDone:
+    return {"ok": False, "error": {"kind": "refused", "message": why, "refusal": kind.value}}

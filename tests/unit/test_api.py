@@ -124,10 +124,10 @@ def test_a_stop_is_taken_whatever_else_stands_in_it(
 
 
 def test_an_answer_is_one_line_with_every_field_of_the_snapshot() -> None:
-    owner = Owner(pid=7, device="sim:", speed=1, since="2026-01-31T22:00:00+01:00")
+    owner = Owner(pid=7, name=None, device="sim:", speed=1, since="2026-01-31T22:00:00+01:00")
     shown = Snapshot("massage", 5_000, device="foot-1", output_permille=None)
 
-    line = line_of(Done(stage="ended", owner=owner, session=as_dict(shown)))
+    line = line_of(Done(ok=True, stage="ended", owner=owner, session=as_dict(shown)))
 
     assert line.endswith(b"}\n")
     assert line.count(b"\n") == 1
