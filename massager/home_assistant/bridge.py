@@ -92,6 +92,7 @@ class HomeAssistant:
         self._now = now
         self._chance = chance
         self._outbox = Outbox()
+        self._stop_clearings = Outbox()  # by the connection that hears stops: no stop of its own
         self._desks: dict[str, Desk] = {}  # by the device's id
         self._by_topic: dict[str, Callable[[bytes], None]] = {}
         self._owners: dict[str, Ownership] = {}
@@ -250,10 +251,10 @@ class HomeAssistant:
         self._again.clear()
         url, desks = self._settings.broker, list(self._desks.values())
         if desks:
-            await subscribe(stops, url, (desk.topics.stop for desk in desks), tell_retained=False)
-            await subscribe(
-                client, url, (desk.topics.command for desk in desks), tell_retained=True
-            )
+            stop_topics = (desk.topics.stop for desk in desks)
+            await subscribe(stops, url, stop_topics, tell_retained=False, own=False)
+            commands = (desk.topics.command for desk in desks)
+            await subscribe(client, url, commands, tell_retained=True, own=False)
         others = [topic for desk in desks for topic in (desk.topics.ask, desk.topics.answer)]
         others += [self._node.availability]
         if self._settings.discovery:
@@ -273,7 +274,8 @@ class HomeAssistant:
         works = (
             until_lost(client),
             until_lost(stops),
-            self._send(client),
+            self._send(client, self._outbox),
+            self._send(stops, self._stop_clearings),
             self._ask_around(),
             self._check_echo(),
             self._until_again(),
@@ -288,9 +290,9 @@ class HomeAssistant:
             if error is not None:
                 raise error
 
-    async def _send(self, client: aiomqtt.Client) -> None:
+    async def _send(self, client: aiomqtt.Client, outbox: Outbox) -> None:
         while True:
-            await _publish(client, await self._outbox.next())
+            await _publish(client, await outbox.next())
 
     async def _until_again(self) -> None:
         await self._again.wait()
@@ -387,14 +389,14 @@ class HomeAssistant:
                     BIRTH_SPREAD_S * self._chance(), self._outbox.everything_again
                 )
         elif message.retain:
-            self._clear(topic, payload)
+            self._clear(topic, payload, self._outbox)
         else:
             self._hand_over(topic, payload)
 
     def _take_stop(self, message: aiomqtt.Message) -> None:
         topic = message.topic.value
         if message.retain:
-            self._clear(topic, message.payload)
+            self._clear(topic, message.payload, self._stop_clearings)
         else:
             self._hand_over(topic, message.payload)
 
@@ -408,7 +410,7 @@ class HomeAssistant:
         except Exception:
             _log.exception("%s: a message could not be taken; a fault of this program", topic)
 
-    def _clear(self, topic: str, payload: bytes) -> None:
+    def _clear(self, topic: str, payload: bytes, outbox: Outbox) -> None:
         """A retained command does nothing, and is taken away, once."""
         if payload and topic in self._by_topic and topic not in self._cleared:
             self._cleared.add(topic)
@@ -416,7 +418,7 @@ class HomeAssistant:
                 "%s: a retained message was ignored and is cleared; commands must not be retained",
                 topic,
             )
-            self._outbox.clear(topic)
+            outbox.clear(topic)
 
     def _heard_availability(self, payload: bytes, *, retained: bool) -> None:
         self._echoed.set()

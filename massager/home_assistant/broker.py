@@ -1,7 +1,8 @@
 """One connection to the broker, in MQTT 5. Knows no topics.
 
-MQTT 5 for two things: a message that was published with `retain` says so even when it comes live,
-and the broker keeps what is larger than 64 KiB to itself. Sessions are clean: nothing is queued
+MQTT 5 for three things: a message that was published with `retain` says so even when it comes live,
+what a client says itself need not come back to it, and the broker keeps what is larger than 64 KiB
+to itself. Sessions are clean: nothing is queued
 while nobody listens.
 """
 
@@ -135,14 +136,21 @@ async def _enter(client: aiomqtt.Client) -> None:
 
 
 async def subscribe(
-    client: aiomqtt.Client, url: BrokerUrl, topics: Iterable[str], *, tell_retained: bool
+    client: aiomqtt.Client,
+    url: BrokerUrl,
+    topics: Iterable[str],
+    *,
+    tell_retained: bool,
+    own: bool = True,
 ) -> None:
     """At QoS 1. `tell_retained`: what is published with `retain` while we listen says so.
+
+    `own`: what this very client publishes comes back to it, too.
 
     Raises BrokerRefused with the topic that may not be read.
     """
     wanted = list(topics)
-    options = SubscribeOptions(qos=1, retainAsPublished=tell_retained)
+    options = SubscribeOptions(qos=1, noLocal=not own, retainAsPublished=tell_retained)
     codes: Sequence[Any] = await client.subscribe([(topic, options) for topic in wanted])
     for topic, code in zip(wanted, codes, strict=False):
         value = code if isinstance(code, int) else code.value

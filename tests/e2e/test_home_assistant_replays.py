@@ -75,6 +75,34 @@ async def test_1_a_retained_start_is_ignored_cleared_once_and_never_comes_again(
         assert listener.said(f"{OWN}/command") == []
 
 
+async def test_a_retained_stop_is_cleared_and_its_clearing_is_no_stop(
+    mosquitto: Broker, tmp_path: Path
+) -> None:
+    await say(mosquitto.port, b"stop", retain=True, topic="stop")
+    async with listener_on(mosquitto.port) as listener, home_on(mosquitto.port, tmp_path) as home:
+        await until("cleared", lambda: listener.said(f"{OWN}/stop") == [b"stop", b""])
+        await listener.ready()
+        await nothing_started(home)
+        assert home.keeper.stopped_at is None
+        assert listener.said(f"{OWN}/reply") == []
+    async with listener_on(mosquitto.port) as listener:
+        await asyncio.sleep(0.2)
+        assert listener.said(f"{OWN}/stop") == []
+
+
+@pytest.mark.parametrize("retain", [False, True])
+async def test_an_empty_message_of_anybody_else_stays_a_stop(
+    mosquitto: Broker, tmp_path: Path, retain: bool
+) -> None:
+    async with home_on(mosquitto.port, tmp_path) as home, listener_on(mosquitto.port) as listener:
+        await listener.ready()
+        await listener.start()
+        await until("a session", lambda: home.keeper.in_session)
+        await say(mosquitto.port, b"", retain=retain, topic="stop")
+        await until("its end", lambda: not home.keeper.in_session)
+        assert home.keeper.stopped_at is not None
+
+
 async def test_2_a_start_queued_for_the_client_id_of_the_daemon_starts_nothing(
     mosquitto: Broker, tmp_path: Path
 ) -> None:
