@@ -195,7 +195,7 @@ class Devices(Done):
 
 
 class Failure(TypedDict):
-    """Why a request was not done; of a start, `refusal` is a word of `daemon.face.RefusalKind`."""
+    """Why a request was not done; of a start or a clearing, `refusal` is a `RefusalKind`."""
 
     kind: Literal["refused", "bad request"]
     message: str

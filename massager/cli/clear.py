@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Final
 
-from massager.errors import ExitCode, Refused
+from massager.errors import ExitCode, NoDevice, Refused
 
 if TYPE_CHECKING:
     from massager.runtime_dir import Owner
@@ -74,7 +74,9 @@ def _clear_in_daemon(owner: "Owner") -> int:
     if reply is None:
         raise SessionFailed(f"the daemon (process {owner.pid}) does not answer")
     if not reply.get("ok"):
-        raise Refused(str(reply["error"]["message"]))
+        error = reply["error"]
+        kind = NoDevice if error.get("refusal") == "absent" else Refused
+        raise kind(error["message"])
     _say(f"{owner.name}: nothing is latched; the next session starts at the gentlest level")
     return ExitCode.OK
 

@@ -112,8 +112,7 @@ class _Stops:
         self._heard.add(owner)
         if reply.get("stage") != "taken" and owner not in self._acknowledged:
             self._acknowledged.add(owner)
-            device = session.get("device") or owner.device
-            say(f"{self._word}: {device} (process {owner.pid}).")
+            say(f"{self._word}: {_device(session, reply)} (process {owner.pid}).")
         if owner.takes_starts() and session.get("phase") == "stopping":
             self._sent.add(owner)
         if reply.get("stage") == "ended":
@@ -138,6 +137,13 @@ class _Stops:
             f"2.5 s once no setpoint reaches it. If it still moves, pull the plug.{end}",
             sys.stderr,
         )
+
+
+def _device(session: dict[str, object], reply: Reply) -> object:
+    """Its id, once it has told it, else its URL. (What the owner wrote down may be gone again.)"""
+    owner = reply.get("owner")
+    url = owner.get("device") if isinstance(owner, dict) else None
+    return session.get("device") or url or "the device"
 
 
 def _nothing_moved(session: dict[str, object]) -> bool:

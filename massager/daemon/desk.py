@@ -13,7 +13,6 @@ from massager.api.messages import (
     Reply,
     StartRequest,
     as_dict,
-    refused,
 )
 from massager.daemon.face import Order, Origin, RefusalKind, RefusedStart
 from massager.daemon.keeper import Keeper, Outcome
@@ -44,7 +43,7 @@ class Desk:
         match request:
             case ClearRequest():
                 refusal = await self._keeper.clear()
-                return now() if refusal is None else refused(refusal)
+                return now() if refusal is None else _refused(refusal.kind, refusal.why)
             case ArmRequest():
                 until = self._keeper.arm().isoformat(timespec="seconds")
                 return {**now(), "armed_until": until}
@@ -63,7 +62,7 @@ class Desk:
                 program=request.program,
             )
         except MassagerError as error:
-            return _at_once(_not_started(RefusalKind.LIMIT, str(error)))
+            return _at_once(_refused(RefusalKind.LIMIT, str(error)))
         return _came_of(self._keeper.start(Order(choice, Origin(request.origin))), now)
 
 
@@ -87,7 +86,7 @@ def device_of(keeper: Keeper) -> dict[str, Any]:
 async def _came_of(starting: Coroutine[Any, Any, Outcome], now: Callable[[], Done]) -> Reply:
     outcome = await starting
     if isinstance(outcome, RefusedStart):
-        return _not_started(outcome.kind, outcome.why)
+        return _refused(outcome.kind, outcome.why)
     return now()
 
 
@@ -95,5 +94,5 @@ async def _at_once(reply: Reply) -> Reply:
     return reply
 
 
-def _not_started(kind: RefusalKind, why: str) -> NotDone:
+def _refused(kind: RefusalKind, why: str) -> NotDone:
     return {"ok": False, "error": {"kind": "refused", "message": why, "refusal": kind.value}}

@@ -71,6 +71,14 @@ class RefusedStart:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedClear:
+    """What is latched stays so, or nobody knows; `kind` is busy, absent or device."""
+
+    kind: RefusalKind
+    why: str
+
+
 class ConnectionState(StrEnum):
     """What is known of the way to a device."""
 

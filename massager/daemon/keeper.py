@@ -23,6 +23,7 @@ from massager.daemon.face import (
     ConnectionState,
     Order,
     RefusalKind,
+    RefusedClear,
     RefusedStart,
     SessionEnded,
     Sighting,
@@ -36,7 +37,7 @@ from massager.daemon.paperwork import Office, Papers
 from massager.daemon.presence import Presence, now
 from massager.daemon.starting import STOPPED, Starting, is_under_way
 from massager.dialogue import Dialogue
-from massager.errors import MassagerError
+from massager.errors import MassagerError, NoDevice
 from massager.fault_advice import advice
 from massager.latch import clear_latch, read_latch
 from massager.plan import Choice
@@ -291,18 +292,21 @@ class Keeper:
             return "no session is running"
         return session.controller.request(request)
 
-    async def clear(self) -> str | None:
+    async def clear(self) -> RefusedClear | None:
         """Take back what is latched; None where nothing is any more, else why not."""
         if self.in_session or not self._rested.is_set() or self._clearing:
-            return "the device is being driven; end the session first"
+            why = "the device is being driven; end the session first"
+            return RefusedClear(RefusalKind.BUSY, why)
         self._clearing = True
         await self._break_off()
         try:
             async with Dialogue(self._line.loan()) as device:
                 await clear_latch(device, await read_latch(device))
                 found = await read_latch(device)
+        except NoDevice as error:
+            return RefusedClear(RefusalKind.ABSENT, str(error))
         except MassagerError as error:
-            return str(error)
+            return RefusedClear(RefusalKind.DEVICE, str(error))
         finally:
             self._clearing = False
             self._line.stirred.set()

@@ -209,7 +209,7 @@ class Desk:
         if refusal is None:
             self._done(command)
         else:
-            self._refuse(command.action, command.id, "refused", refusal)
+            self._refuse(command.action, command.id, refusal.kind.value, refusal.why)
 
     def _is_busy(self, command: Fresh) -> bool:
         """One of a kind at a time."""

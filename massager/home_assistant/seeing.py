@@ -9,6 +9,7 @@ from massager.config.devices import DeviceSettings, RemoteStart
 from massager.daemon.face import (
     Connection,
     Order,
+    RefusedClear,
     RefusedStart,
     Sighting,
     Started,
@@ -70,7 +71,7 @@ class Keeper(Protocol):
 
     def request(self, request: Request) -> str | None: ...
 
-    async def clear(self) -> str | None: ...
+    async def clear(self) -> RefusedClear | None: ...
 
     def forbid(self, why: str | None) -> None: ...
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -74,6 +75,23 @@ def test_a_stop_of_a_session_tells_by_its_exit_code_though_its_words_cannot_be_w
         assert (done.code, done.err) == (0, "")
         assert session.wait() == 0
     assert not turns(simulator)
+
+
+def test_a_stop_while_the_line_is_still_being_opened_names_the_device_by_its_url(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as first:
+        first.connect(full.getsockname())  # whoever comes next waits
+        url = f"tcp://127.0.0.1:{full.getsockname()[1]}"
+        with Running(tmp_path, "start", "--device", url) as session:
+            wait_until(lambda: list((tmp_path / "run").glob("*.sock")), "it can be stopped")
+
+            done = massager(tmp_path, "stop")
+
+            assert f"Stopping: {url} (process {session.process.pid})." in done.out
+            assert "Nothing had been sent that moves the motor." in done.out
+            assert (done.code, done.err) == (0, "")
+            assert session.wait() == 0
 
 
 # --- settings that are wrong -------------------------------------------------------------------

@@ -289,6 +289,17 @@ def test_a_stop_that_a_device_without_a_session_does_not_answer_is_not_called_do
         assert "pull the plug" in unheard.out
 
 
+def test_a_latch_of_a_device_that_is_away_is_no_refusal_with_a_daemon_or_without(
+    tmp_path: Path, port: Path
+) -> None:
+    device = ("--device", f"serial:{port}")
+    alone = massager(tmp_path, "clear", *device)
+    with Daemon(tmp_path, *device):
+        asked = massager(tmp_path, "clear", *device)
+    assert (alone.code, asked.code) == (4, 4)
+    assert asked.err == alone.err
+
+
 def test_a_second_daemon_is_refused_and_told_who_runs(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--device", "sim:") as daemon:
         refused = massager(tmp_path, "serve", "--device", "sim:")

@@ -17,6 +17,7 @@ from massager.daemon.face import (
     Order,
     Origin,
     RefusalKind,
+    RefusedClear,
     RefusedStart,
     SessionEnded,
     SessionStarted,
@@ -642,7 +643,8 @@ async def test_an_emergency_stop_without_a_session_latches_and_is_cleared() -> N
 
         assert keeper.latched == ()
         assert isinstance(await keeper.start(order()), Started)
-        assert await keeper.clear() == "the device is being driven; end the session first"
+        driven = "the device is being driven; end the session first"
+        assert await keeper.clear() == RefusedClear(RefusalKind.BUSY, driven)
 
 
 async def test_a_stop_to_an_absent_device_is_taken() -> None:
@@ -652,7 +654,9 @@ async def test_a_stop_to_an_absent_device_is_taken() -> None:
         assert keeper.request(HardStop()) is None
         assert keeper.snapshot().phase == "ended"
         assert keeper.snapshot().output_confirmed is False
-        assert await keeper.clear() is not None
+        refused = await keeper.clear()
+        assert refused is not None
+        assert refused.kind is RefusalKind.ABSENT
 
 
 # --- from afar ------------------------------------------------------------------------------------
