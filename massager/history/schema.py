@@ -83,6 +83,7 @@ _SCRIPTS: Final = (
     """
     ALTER TABLE sessions ADD COLUMN person TEXT NOT NULL DEFAULT '';
     CREATE INDEX sessions_of_person ON sessions (person, id);
+    CREATE INDEX sessions_open ON sessions (id) WHERE ended_utc_ms IS NULL;
     """,
 )
 VERSION: Final = len(_SCRIPTS)

@@ -483,10 +483,11 @@ class Store:
         return 0 if row is None else int(row[0])
 
     def _newest_counting(self) -> int:
-        [newest] = self._connection.execute(
-            "SELECT max(id) FROM sessions WHERE counts AND (device IS NOT NULL OR hidden)"
+        row = self._connection.execute(
+            "SELECT id FROM sessions WHERE counts AND (device IS NOT NULL OR hidden) "
+            "ORDER BY id DESC LIMIT 1"
         ).fetchone()
-        return int(newest or 0)
+        return 0 if row is None else int(row[0])
 
 
 def is_alive(row: SessionRow, now: Stamp) -> bool:
