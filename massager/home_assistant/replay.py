@@ -66,12 +66,29 @@ class Freshness:
                 "computer's is wrong: set it",
             )
         if made_ms < self._born_ms:
-            return Stale("before boot", "it was made before the daemon began to listen; repeat it")
+            why = "it was made before the daemon began to listen; repeat it"
+            return Stale("before boot", _set_back(self._born_ms, "it began to listen", now_ms, why))
         if self._stopped_ms is not None and made_ms <= self._stopped_ms:
-            return Stale("before stop", "it was made before the last stop; repeat it")
+            why = "it was made before the last stop; repeat it"
+            return Stale("before stop", _set_back(self._stopped_ms, "the last stop", now_ms, why))
         return None
 
     def _remember(self, made_ms: int, what: Hashable) -> None:
         self._seen[made_ms, what] = None
         while len(self._seen) > REMEMBERED_MAX:
             del self._seen[next(iter(self._seen))]
+
+
+def _set_back(mark_ms: int, mark: str, now_ms: int, otherwise: str) -> str:
+    """Why, where this computer's clock shows a time before something that has surely happened.
+
+    The mark is not moved: a command that waited on the broker since then would pass for a new one.
+    """
+    back_ms = mark_ms - now_ms
+    if back_ms <= 0:
+        return otherwise
+    back = f"{-(-back_ms // 1000)} s" if back_ms < 60_000 else f"{-(-back_ms // 60_000)} min"
+    return (
+        f"the clock of this computer was set back: it shows a time {back} before {mark}, and takes "
+        f"commands again in {back}; restart the daemon to have them at once"
+    )

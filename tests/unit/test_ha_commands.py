@@ -185,6 +185,24 @@ def test_what_was_made_before_a_stop_or_before_the_daemon_is_too_old() -> None:
     assert judge(freshness, 100_001, 100_100) == ""
 
 
+def test_where_the_clock_was_set_back_the_refusal_names_it_and_the_way_out() -> None:
+    hour = 3_600_000
+    for freshness, mark, now in (
+        (Freshness(10 * hour), "it began to listen", 9 * hour + 60_000),
+        (Freshness(0), "the last stop", 9 * hour + 60_000),
+    ):
+        freshness.stopped(10 * hour if mark == "the last stop" else 0)
+        stale = freshness.judge(now, "x", now, is_set=False)
+        assert stale is not None
+        assert stale.why == (
+            "the clock of this computer was set back: it shows a time 59 min before "
+            f"{mark}, and takes commands again in 59 min; restart the daemon to have them at once"
+        )
+        stale = freshness.judge(10 * hour - 1, "x", 10 * hour, is_set=False)
+        assert stale is not None
+        assert "repeat it" in stale.why  # the clock is right, and the command is old
+
+
 def test_a_setting_that_was_made_before_another_is_out_of_order() -> None:
     freshness = Freshness(0)
     assert judge(freshness, 100_010, 100_020, "8", is_set=True) == ""
