@@ -14,6 +14,8 @@ from massager.transports.interface import Receiver, Transport
 class HeldLine:
     """One transport and its newest borrower; who borrowed it before hears and sends no more.
 
+    A stop keeps it until it gives it back: what was about to borrow it comes too late.
+
     `claim` makes this process the device's owner before it is opened, or raises Refused or
     ConfigError: see `runtime_dir.claim_device`.
     """
@@ -35,8 +37,9 @@ class HeldLine:
         return self._loan is loan
 
     def lend(self, loan: "Loan") -> None:
-        """From now on it is theirs."""
-        self._loan = loan
+        """From now on it is theirs, unless a stop has it."""
+        if self._loan is None or not self._loan.is_kept:
+            self._loan = loan
 
     def take_back(self, loan: "Loan") -> None:
         """Nothing changes where somebody else has it by now."""
@@ -79,6 +82,7 @@ class Loan:
 
     def __init__(self, line: HeldLine) -> None:
         self.receiver: Receiver | None = None
+        self.is_kept = False
         self._line = line
 
     @property
@@ -91,14 +95,15 @@ class Loan:
         """Whether one write is one message."""
         return self._line.transport.datagrams
 
-    def take(self, receiver: Receiver) -> None:
-        """Have the line in this very moment, as it is."""
-        self.receiver = receiver
+    def keep(self, receiver: Receiver) -> None:
+        """Have the line in this very moment, as it is, until `close`."""
+        self.receiver, self.is_kept = receiver, True
         self._line.lend(self)
 
     async def open(self, receiver: Receiver) -> None:
         """Have the line, opened anew where it was lost. Raises NoDevice."""
-        self.take(receiver)
+        self.receiver = receiver
+        self._line.lend(self)
         try:
             await self._line.open()
         except BaseException:
@@ -118,5 +123,5 @@ class Loan:
 
     async def close(self) -> None:
         """Give it back; it stays open."""
-        self.receiver = None
+        self.receiver, self.is_kept = None, False
         self._line.take_back(self)

@@ -505,7 +505,7 @@ class Keeper:
         before = self._controller if self._is_in_doubt else None
         loan = self._line.loan()
         controller = self._controller = Controller(loan, self._terms)
-        loan.take(controller)
+        loan.keep(controller)
         self._rested.clear()
         controller.request(request)
         self._work(self._see_stop_through(controller, before))

@@ -413,6 +413,35 @@ async def test_a_stop_in_the_same_moment_as_the_start_wins() -> None:
         assert max(row.output for row in device.trace) == 0
 
 
+@pytest.mark.parametrize("turns", range(24))
+@pytest.mark.parametrize("before", ["start", "clear", "look"])
+async def test_an_emergency_stop_keeps_the_line_whatever_was_about_to_take_it(
+    before: str, turns: int
+) -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        other: asyncio.Future[object]
+        if before == "start":
+            other = asyncio.ensure_future(keeper.start(order(origin=Origin.MQTT)))
+        elif before == "clear":
+            keeper.request(SoftStop())  # has another look soon
+            await keeper.rest()
+            await asyncio.sleep(0.001 * turns)
+            other = asyncio.ensure_future(keeper.clear())
+        else:
+            keeper.request(SoftStop())
+            await keeper.rest()
+            other = asyncio.ensure_future(asyncio.sleep(0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        keeper.request(HardStop())
+        await other
+        async with asyncio.timeout(4):
+            await keeper.rest()
+        assert (keeper.snapshot().reason, keeper.snapshot().output_confirmed) == ("emergency", True)
+        assert device.trace[-1].state == "latched"
+
+
 class HangingPapers(NoPapers):
     """Of a disk that hangs: the history gives up after 5 s."""
 
