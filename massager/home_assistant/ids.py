@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Final
 
 from massager.config.devices import DeviceSettings
@@ -35,6 +36,7 @@ class DeviceIds:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._learned = _read(path)
+        self._writing = Lock()
 
     def id_of(self, device: DeviceSettings) -> str | None:
         """None: it was never seen, and the config does not say."""
@@ -54,16 +56,21 @@ class DeviceIds:
                 *(device.name, seen, known, known),
             )
         self._learned[str(device.url)] = seen
-        self._write()
+        # A disk may take its time, and then neither a session nor the end of the process waits.
+        Thread(target=self._write, name="ids", daemon=True).start()
         return True
 
     def _write(self) -> None:
+        with self._writing:
+            self._write_now(dict(self._learned))
+
+    def _write_now(self, learned: dict[str, str]) -> None:
         fresh = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
-                json.dump(self._learned, file)
+                json.dump(learned, file)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self._path)
