@@ -89,7 +89,8 @@ class Desk:
         self._last_error: str | None = None
         choice = keeper.choice()
         self._chosen = _chosen_of(choice)
-        self._programs = sorted({*programs, choice.program.name})
+        self._configured = choice.program.name
+        self._programs = sorted({*programs, self._configured})
         self._freshness = Freshness(self._now_ms())
         self._seen_phase = ""
         self._announced: Announced | None = None
@@ -235,7 +236,7 @@ class Desk:
 
     def _program(self, name: str) -> str | None:
         """None for the config's own, which may be a file anywhere."""
-        return None if name == self.keeper.choice().program.name else name
+        return None if name == self._configured else name
 
     def _may_ask(self) -> bool:
         """Whether one more command is looked at: a flood is dropped, but for its stops."""
