@@ -25,17 +25,17 @@ from massager.errors import NoDevice
 from massager.home_assistant.broker import BrokerUrl, connected, subscribe, until_lost
 from massager.home_assistant.commands import schema_payload
 from massager.home_assistant.desk import Desk
+from massager.home_assistant.desks import Desks, Notices
 from massager.home_assistant.discovery import Origin
 from massager.home_assistant.ids import DeviceIds
 from massager.home_assistant.outbox import Outbox, Post
-from massager.home_assistant.owners import ANSWER_S, ASK_AGAIN_S, Daemon, Ownership, Standing
+from massager.home_assistant.owners import ANSWER_S, ASK_AGAIN_S, Daemon
 from massager.home_assistant.seeing import Keeper
 from massager.home_assistant.topics import OFFLINE, ONLINE, NodeTopics
 from massager.transports.interface import Settings
 
-LOOK_S: Final = 10.0  # without any news: minutes and rests change by themselves
-SHOW_GAP_S: Final = 0.2  # between two looks, whatever happens
-BIRTH_SPREAD_S: Final = 1.0  # Home Assistant has just started and hears everybody at once
+BIRTH_WAIT_S: Final = 1.0  # for more births, of a broker that comes and goes
+BIRTH_SPREAD_S: Final = 2.0  # Home Assistant has just started and hears everybody at once
 GOODBYE_S: Final = 0.7  # of the second that the daemon gives
 SOON_S: Final = 5.0
 LOST_SOON_MAX: Final = 3
@@ -88,14 +88,10 @@ class HomeAssistant:
     ) -> None:
         self._settings = settings
         self._node = settings.node
-        self._ids = ids
         self._now = now
         self._chance = chance
         self._outbox = Outbox()
         self._stop_clearings = Outbox()  # by the connection that hears stops: no stop of its own
-        self._desks: dict[str, Desk] = {}  # by the device's id
-        self._by_topic: dict[str, Callable[[bytes], None]] = {}
-        self._owners: dict[str, Ownership] = {}
         self._me = Daemon(
             secrets.token_hex(6),
             self._node.node,
@@ -103,11 +99,15 @@ class HomeAssistant:
             os.getpid(),
             round(now().timestamp() * 1000),
         )
+        self._notices = Notices()
+        self._again = asyncio.Event()  # another desk or another name to connect with
+        self._desks = Desks(
+            self._me, ids, self._desk, self._outbox.say, self._notices, self._again.set
+        )
+        self._birth: asyncio.TimerHandle | None = None
         self._is_second = False  # another daemon of this name lives: its availability is its own
-        self._said: dict[str, str] = {}  # the last of each subject
         self._cleared: set[str] = set()
         self._echoed = asyncio.Event()
-        self._again = asyncio.Event()
         self._is_ready = False
         self._ready_s = 0.0
         self._lost_soon = 0  # times in a row
@@ -117,8 +117,8 @@ class HomeAssistant:
         events = house.subscribe()
         works = [
             self._stay_connected(),
-            self._hear(events),
-            *(self._watch(keeper) for keeper in house.keepers),
+            self._desks.hear(events),
+            *(self._desks.watch(keeper) for keeper in house.keepers),
         ]
         tasks = [asyncio.ensure_future(work) for work in works]
         try:
@@ -129,51 +129,12 @@ class HomeAssistant:
         finally:
             await _end(tasks)
             events.close()
-            for desk in self._desks.values():
+            for desk in self._desks:
                 desk.close()
 
-    # --- the devices ------------------------------------------------------------------------------
-
-    async def _watch(self, keeper: Keeper) -> None:
-        """Show what changes about one device, for ever; get to know it first."""
-        desk = None
-        while True:
-            seen = keeper.sighting
-            is_news = seen is not None and self._ids.learn(keeper.device, seen.identity.name)
-            if desk is None or is_news:
-                desk = self._desk(keeper, desk)
-            if desk is not None:
-                desk.show()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
-                    await keeper.changed()
-            await asyncio.sleep(SHOW_GAP_S)
-
-    def _desk(self, keeper: Keeper, before: Desk | None) -> Desk | None:
-        """The desk for a device whose id is known; connects anew where it is another one."""
-        device = self._ids.id_of(keeper.device)
-        if device is None:
-            self._tell(
-                keeper.name,
-                f"{keeper.name}: not announced before it was seen once; device_id in the config "
-                "announces it at once",
-            )
-            return None
-        if device in self._desks and self._desks[device].keeper is not keeper:
-            other = self._desks[device].keeper.name
-            self._tell(
-                keeper.name,
-                f"{keeper.name}: the device calls itself {device}, and so does that of {other}; "
-                "it is not announced: give each its own id",
-            )
-            return None
-        if before is not None:
-            if before.device == device:
-                return before
-            del self._desks[before.device]
-            before.serve(serving=False)
+    def _desk(self, keeper: Keeper, device: str) -> Desk:
         settings = self._settings
-        desk = Desk(
+        return Desk(
             keeper,
             device,
             self._node,
@@ -183,23 +144,6 @@ class HomeAssistant:
             self._now,
             discovery=settings.discovery,
         )
-        self._desks[device] = desk
-        self._owners[device] = Ownership(self._me)
-        self._by_topic |= {
-            desk.topics.command: desk.take,
-            desk.topics.stop: desk.take_stop,
-            desk.topics.ask: lambda payload: self._asked(desk, payload),
-            desk.topics.answer: lambda payload: self._owners[device].heard_answer(payload),
-        }
-        self._again.set()
-        return desk
-
-    async def _hear(self, events: Subscription) -> None:
-        while True:
-            event = await events.next()
-            for desk in self._desks.values():
-                if desk.keeper.name == event.name:
-                    desk.heard(event)
 
     # --- the broker -------------------------------------------------------------------------------
 
@@ -213,7 +157,7 @@ class HomeAssistant:
                 failures = 0
                 continue
             except NoDevice as error:
-                self._tell("broker", str(error))
+                self._notices.tell("broker", str(error))
             except (aiomqtt.MqttError, OSError) as error:
                 self._lost(error)
             self._suspect()
@@ -244,12 +188,12 @@ class HomeAssistant:
                 raise
             finally:
                 self._outbox.is_open = False
-                for desk in self._desks.values():
+                for desk in self._desks:
                     desk.keeper.forbid(None)  # nobody can be asked: the device's lease decides
 
     async def _begin(self, client: aiomqtt.Client, stops: aiomqtt.Client) -> None:
         self._again.clear()
-        url, desks = self._settings.broker, list(self._desks.values())
+        url, desks = self._settings.broker, list(self._desks)
         if desks:
             stop_topics = (desk.topics.stop for desk in desks)
             await subscribe(stops, url, stop_topics, tell_retained=False, own=False)
@@ -264,11 +208,11 @@ class HomeAssistant:
         if not self._is_second:
             await client.publish(self._node.availability, ONLINE, qos=1, retain=True)
         self._outbox.is_open = True
-        self._outbox.everything_again()
+        self._announce_all()
         if not self._is_second:
             self._outbox.keep(self._node.schema, schema_payload())
         self._is_ready, self._ready_s = True, self._loop.time()
-        self._tell("broker", f"connected to {url} as {self._node.node}", logging.INFO)
+        self._notices.tell("broker", f"connected to {url} as {self._node.node}", logging.INFO)
 
     async def _live(self, client: aiomqtt.Client, stops: aiomqtt.Client) -> None:
         works = (
@@ -300,7 +244,7 @@ class HomeAssistant:
 
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
         """What is unsent, then `offline`; a clean end makes no use of the will."""
-        for desk in self._desks.values():
+        for desk in self._desks:
             desk.show()
         with suppress(aiomqtt.MqttError, TimeoutError, OSError):
             async with asyncio.timeout(GOODBYE_S):
@@ -317,7 +261,7 @@ class HomeAssistant:
             async with asyncio.timeout(ECHO_S):
                 await self._echoed.wait()
                 return
-        self._tell(
+        self._notices.tell(
             "access",
             f"{self._settings.broker} does not give back what is published on "
             f"{self._node.availability}: its access list lets this user not write or not read it; "
@@ -328,53 +272,20 @@ class HomeAssistant:
 
     async def _ask_around(self) -> None:
         """Ask once who keeps the devices; while it is somebody else, ask again."""
-        asked = list(self._desks.values())
+        asked = list(self._desks)
         while True:
-            for desk in asked:
-                self._outbox.say(desk.topics.ask, self._owners[desk.device].ask())
+            self._desks.ask(asked)
             await asyncio.sleep(ANSWER_S)
-            for desk in asked:
-                self._decide(desk)
-            asked = [desk for desk in self._desks.values() if not desk.serving]
+            self._desks.decide(asked)
+            asked = [desk for desk in self._desks if not desk.serving]
             self._settle_second()
             await asyncio.sleep(ASK_AGAIN_S * (1 - 0.2 * self._chance()))
 
-    def _decide(self, desk: Desk) -> None:
-        owner = self._owners[desk.device]
-        owner.decide()
-        is_ours = owner.standing is Standing.KEEPING
-        if not is_ours and owner.other is not None and owner.other.node == self._node.node:
-            self._tell(
-                "node",
-                f"there is another daemon called {self._node.node}: {owner.other}; give one of "
-                "them another node_id in [home_assistant]",
-                logging.ERROR,
-            )
-        if not is_ours:
-            self._tell(
-                desk.keeper.name,
-                f"{desk.keeper.name}: {owner.other} keeps the device {desk.device} already; it is "
-                "not offered here as well (asked again every minute)",
-            )
-        desk.keeper.forbid(
-            None
-            if is_ours
-            else f"{owner.other} keeps this device; start there, or end that daemon and try again "
-            "in a minute"
-        )
-        if is_ours != desk.serving:
-            desk.serve(is_ours)
-
     def _settle_second(self) -> None:
         """Where the other daemon of this name has left, be the first."""
-        if self._is_second and any(desk.serving for desk in self._desks.values()):
+        if self._is_second and any(desk.serving for desk in self._desks):
             self._is_second = False
             self._again.set()
-
-    def _asked(self, desk: Desk, payload: bytes) -> None:
-        answer = self._owners[desk.device].heard_question(payload)
-        if answer is not None:
-            self._outbox.say(desk.topics.answer, answer)
 
     # --- what comes -------------------------------------------------------------------------------
 
@@ -385,40 +296,40 @@ class HomeAssistant:
             self._heard_availability(payload, retained=message.retain)
         elif topic == self._node.birth:
             if payload == ONLINE.encode() and not message.retain:
-                self._loop.call_later(
-                    BIRTH_SPREAD_S * self._chance(), self._outbox.everything_again
-                )
+                self._heard_birth()
         elif message.retain:
             self._clear(topic, payload, self._outbox)
         else:
-            self._hand_over(topic, payload)
+            self._desks.take(topic, payload)
 
     def _take_stop(self, message: aiomqtt.Message) -> None:
         topic = message.topic.value
         if message.retain:
             self._clear(topic, message.payload, self._stop_clearings)
         else:
-            self._hand_over(topic, message.payload)
-
-    def _hand_over(self, topic: str, payload: bytes) -> None:
-        """To whom it is for. What goes wrong there must not take the connection with it."""
-        take = self._by_topic.get(topic)
-        if take is None:
-            return
-        try:
-            take(payload)
-        except Exception:
-            _log.exception("%s: a message could not be taken; a fault of this program", topic)
+            self._desks.take(topic, message.payload)
 
     def _clear(self, topic: str, payload: bytes, outbox: Outbox) -> None:
         """A retained command does nothing, and is taken away, once."""
-        if payload and topic in self._by_topic and topic not in self._cleared:
+        if payload and self._desks.knows(topic) and topic not in self._cleared:
             self._cleared.add(topic)
             _log.warning(
                 "%s: a retained message was ignored and is cleared; commands must not be retained",
                 topic,
             )
             outbox.clear(topic)
+
+    def _heard_birth(self) -> None:
+        """Announce all again, once for however many births come until then."""
+        if self._birth is None:
+            wait_s = BIRTH_WAIT_S + BIRTH_SPREAD_S * self._chance()
+            self._birth = self._loop.call_later(wait_s, self._announce_all)
+
+    def _announce_all(self) -> None:
+        if self._birth is not None:
+            self._birth.cancel()
+            self._birth = None
+        self._outbox.everything_again()
 
     def _heard_availability(self, payload: bytes, *, retained: bool) -> None:
         self._echoed.set()
@@ -430,7 +341,9 @@ class HomeAssistant:
         return asyncio.get_running_loop()
 
     def _lost(self, error: Exception) -> None:
-        self._tell("broker", f"{self._settings.broker} is gone ({error}); it is tried again")
+        self._notices.tell(
+            "broker", f"{self._settings.broker} is gone ({error}); it is tried again"
+        )
 
     def _suspect(self) -> None:
         """Lost soon after it began, again and again: is there another one with our client id?
@@ -442,12 +355,6 @@ class HomeAssistant:
         if self._lost_soon >= LOST_SOON_MAX:
             self._lost_soon = 0
             self._is_second = True
-
-    def _tell(self, subject: str, text: str, level: int = logging.WARNING) -> None:
-        """Once, until something else is to be told of it."""
-        if self._said.get(subject) != text:
-            self._said[subject] = text
-            _log.log(level, "%s", text)
 
 
 async def _end(tasks: list[asyncio.Future[None]] | list[asyncio.Task[None]]) -> None:

@@ -111,6 +111,28 @@ async def test_a_restart_of_home_assistant_or_of_the_daemon_starts_nothing_and_l
         await fake.stop()
 
 
+async def test_many_births_at_once_are_one_announcement_of_each_device(
+    mosquitto: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("massager.home_assistant.bridge.BIRTH_WAIT_S", 0.4)
+    configs = [f"homeassistant/device/massager_sim-{name}/config" for name in ("one", "two")]
+    async with (
+        home_on(mosquitto.port, tmp_path, "one", "two"),
+        listener_on(mosquitto.port) as listener,
+    ):
+        await until("both", lambda: all(listener.said(config) for config in configs))
+        await asyncio.sleep(0.5)  # whatever the beginning brings
+        before = [len(listener.said(config)) for config in configs]
+        for _ in range(5):
+            await listener.client.publish("homeassistant/status", "online", qos=1)
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.9)  # long enough for five
+        after = [len(listener.said(config)) for config in configs]
+        assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1]
+        await listener.client.publish("homeassistant/status", "online", qos=1)
+        await until("the next", lambda: len(listener.said(configs[0])) == after[0] + 1)
+
+
 async def test_a_refused_command_changes_nothing_says_why_and_shows_the_truth_again(
     mosquitto: Broker, tmp_path: Path
 ) -> None:

@@ -207,7 +207,7 @@ async def test_a_start_from_before_a_stop_or_a_restart_of_the_daemon_starts_noth
         await nothing_started(home)
         before = a_start()
         await home.restart()
-        await until("back", lambda: any(each.serving for each in home.bridge._desks.values()))
+        await until("back", lambda: any(each.serving for each in home.bridge._desks))
         await say(mosquitto.port, before)
         await until("a reply", lambda: listener.last(f"{OWN}/reply").get("kind") == "before boot")
         await nothing_started(home)
@@ -255,7 +255,7 @@ async def test_a_stop_reaches_the_motor_through_a_flood_and_memory_stays_bounded
     mosquitto: Broker, tmp_path: Path, payload: bytes
 ) -> None:
     async with home_on(mosquitto.port, tmp_path) as home:
-        await until("offered", lambda: any(each.serving for each in home.bridge._desks.values()))
+        await until("offered", lambda: any(each.serving for each in home.bridge._desks))
         await say(mosquitto.port, a_start(intensity=6))
         await until("a motor that turns", lambda: home.output > 0)
         before_kib = resident_kib()
@@ -311,8 +311,8 @@ async def test_a_hostile_payload_is_one_line_in_the_log_and_no_more(
     mosquitto: Broker, tmp_path: Path, payload: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with home_on(mosquitto.port, tmp_path) as home:
-        await until("offered", lambda: any(each.serving for each in home.bridge._desks.values()))
-        desk = home.bridge._desks["sim-massager"]
+        await until("offered", lambda: any(each.serving for each in home.bridge._desks))
+        [desk] = home.bridge._desks
         desk.take(payload)
         assert not home.keeper.in_session
         ours = [each.getMessage() for each in caplog.records if each.name.startswith("massager")]
