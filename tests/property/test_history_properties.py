@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from massager.ages import surely_passed_ms
 from massager.history.records import End, Identified, Sign, Spent, Stamp
@@ -35,9 +35,14 @@ class History(RuleBasedStateMachine):
         self.true_ms = 0
         self.boots = 0
         self.numbers: list[int] = []  # in the order they were given, as far as they count
-        self.used: list[tuple[int, int]] = []  # (when it ended, in true ms; motor-on ms)
-        self.losses = 0
+        # By person: (when it ended, in true ms; motor-on ms). What is nobody's is everybody's.
+        self.used: dict[str, list[tuple[int, int]]] = {"": []}
+        self.remembers_min = 78  # twice what a day allows
         self.store = self.open()
+
+    @initialize(persons=st.sampled_from([("",), ("anna", "ben")]))
+    def some_persons_or_nobody_is_named(self, persons: tuple[str, ...]) -> None:
+        self.used = {person: [] for person in persons}
 
     def open(self) -> Store:
         return Store.open(self.place, self.now, keep_days=180)
@@ -77,9 +82,15 @@ class History(RuleBasedStateMachine):
 
     # --- sessions -----------------------------------------------------------------------------
 
-    @rule(motor_on_ms=st.integers(1, SITTING_MS), simulated=st.booleans(), ends=st.booleans())
-    def a_session_runs(self, motor_on_ms: int, simulated: bool, ends: bool) -> None:
-        number = self.store.begin(NEW, self.now).id
+    @rule(
+        motor_on_ms=st.integers(1, SITTING_MS),
+        simulated=st.booleans(),
+        ends=st.booleans(),
+        whose=st.integers(0, 2),
+    )
+    def a_session_runs(self, motor_on_ms: int, simulated: bool, ends: bool, whose: int) -> None:
+        person = ["", *self.used][min(whose, len(self.used))]
+        number = self.store.begin(replace(NEW, person=person), self.now).id
         self.true_ms += motor_on_ms
         self.now = later(self.now, motor_on_ms)
         with self.store.transaction():
@@ -93,7 +104,8 @@ class History(RuleBasedStateMachine):
         self.store.note_counting(self.now)
         if not simulated:
             self.numbers.append(number)
-            self.used.append((self.true_ms, motor_on_ms))
+            for each in [person] if person else list(self.used):
+                self.used[each].append((self.true_ms, motor_on_ms))
 
     # --- what happens to the file -------------------------------------------------------------
 
@@ -131,7 +143,10 @@ class History(RuleBasedStateMachine):
 
     def _lost(self, is_noticed: bool) -> None:
         """The newest use becomes a sitting that just ended; those before it stay known."""
-        self.used = [*self.used[:-1], (self.true_ms, SITTING_MS)] if is_noticed else []
+        sitting = (self.true_ms, SITTING_MS)
+        for person, used in self.used.items():
+            self.used[person] = [*used[:-1], sitting] if is_noticed else []
+        self.remembers_min = 39  # of a lost history, what a whole day allows
 
     # --- what always holds --------------------------------------------------------------------
 
@@ -146,10 +161,10 @@ class History(RuleBasedStateMachine):
 
     @invariant()
     def nothing_that_was_used_up_within_a_day_is_forgotten(self) -> None:
-        told = self._within_a_day(self.store.spent())
-        used = [ms for ended_ms, ms in self.used if self.true_ms - ended_ms < DAY_MS]
-        # What is told goes back as far as can matter: twice the 39 min of a day.
-        assert told >= min(sum(used), 78 * 60_000)
+        for person, uses in self.used.items():
+            told = self._within_a_day(self.store.spent(person))
+            used = [ms for ended_ms, ms in uses if self.true_ms - ended_ms < DAY_MS]
+            assert told >= min(sum(used), self.remembers_min * 60_000)
 
     def _within_a_day(self, spent: list[Spent]) -> int:
         return sum(
@@ -169,8 +184,8 @@ def test_the_machine_leaves_nothing_open() -> None:
     with ExitStack() as stack:
         machine = History()
         stack.callback(machine.teardown)
-        machine.a_session_runs(1_000, simulated=False, ends=True)
+        machine.a_session_runs(1_000, simulated=False, ends=True, whose=0)
         machine.it_is_deleted()
-        machine.a_session_runs(1_000, simulated=False, ends=True)
+        machine.a_session_runs(1_000, simulated=False, ends=True, whose=0)
     assert machine.numbers == [1, 3]
     assert not machine.folder.exists()
