@@ -43,7 +43,7 @@ from massager.session.model import (
     Terms,
     Tick,
 )
-from massager.session.moves import course_of
+from massager.session.moves import course_until
 from massager.session.session import step, tick_period_ms
 from massager.snapshot import Snapshot, snapshot
 from massager.transports.interface import Transport
@@ -171,7 +171,7 @@ class Controller:
             _log.exception("the session failed on %r; emergency stop", event)
             fault = "an internal error; see the log"
             now_ms = self._clock.now_ms()
-            course = course_of(before)
+            course = course_until(before, now_ms)
             self._state = Stopping(course, StopReason.FAULT, fault, now_ms, emergency=True)
             self._link.send(EmergencyStop(), now_ms)
             refusal = fault

@@ -16,12 +16,12 @@ from massager.limits import (
     SITTING_MAX_MS,
     SITTING_REST_MS,
     SOFT_END_MS,
-    UNSEEN_END_MS,
+    unseen_end_ms,
 )
 from massager.plan import Choice
 
 # No plan is cut short by the first setpoint's way, the stop's, and what is kept for a lost device.
-_EDGES_MS: Final = 1_000 + UNSEEN_END_MS
+_EDGES_MS: Final = 1_000 + unseen_end_ms()
 _HALF_MINUTE_MS: Final = 30_000
 
 
@@ -51,7 +51,7 @@ class Use:
 
     @property
     def _unseen_ms(self) -> int:
-        return 0 if self.seen_end else UNSEEN_END_MS
+        return 0 if self.seen_end else unseen_end_ms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Allowance:
     @property
     def session_max_ms(self) -> int:
         """Where a session has to end: what turns on while a device is lost must still fit."""
-        return max(0, self.left_ms - UNSEEN_END_MS)
+        return max(0, self.left_ms - unseen_end_ms())
 
     @property
     def fresh_in_ms(self) -> int | None:

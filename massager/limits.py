@@ -1,10 +1,12 @@
 """The controller's own limits, no looser than the device's: unit in the name, reason beside it.
 
-Pure numbers. A value outside its range is refused with the range in the message, never clamped.
+Pure. A value outside its range is refused with the range in the message, never clamped.
 The device keeps its own limits (`firmware_protocol/limits.py`) whatever a host asks.
 """
 
 from typing import Final
+
+from firmware_protocol.limits import LEASE_DEFAULT_MS, LEASE_SIMULATED_SPEED_MS
 
 # --- what a person may choose ------------------------------------------------------------
 
@@ -44,8 +46,19 @@ SILENT_MS: Final = (
 )
 STOP_CONFIRM_MS: Final = 5_000  # the lease and its fall take 2.5 s; then the output is unknown
 LEASE_FALL_MS: Final = 1_000  # from full strength, at the device's 1000 ‰/s, after the lease
-UNSEEN_END_MS: Final = 3_500  # a second that was not recorded, the longest usual lease, its fall
+UNHEARD_MS: Final = 1_000  # real time: what a kill leaves unwritten; a late setpoint and its repeat
 STOP_ESCALATE_MS: Final = 3_000  # a soft stop falls in 2 s; after this it becomes an emergency stop
+
+
+def lease_ms(speed: int) -> int:
+    """The lease that goes with each setpoint, ms of device time; `speed` is 1…20."""
+    return LEASE_DEFAULT_MS if speed == 1 else LEASE_SIMULATED_SPEED_MS
+
+
+def unseen_end_ms(speed: int = 1) -> int:
+    """How long a motor may turn, ms of device time, after it was last heard or written of."""
+    return UNHEARD_MS * speed + lease_ms(speed) + LEASE_FALL_MS
+
 
 # --- rest --------------------------------------------------------------------------------
 

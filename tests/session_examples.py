@@ -88,7 +88,17 @@ STATUS_OFF: Final = replace(STATUS, setpoint_permille=0, ceiling_permille=150, o
 
 def course(**changes: object) -> Course:
     whole = Course(
-        TERMS, CHOICE, IDENTITY, LEVELS, Progress(40_000, 480_000, 0), STATUS, NOW, NOW, 50_000, 400
+        TERMS,
+        CHOICE,
+        IDENTITY,
+        LEVELS,
+        Progress(40_000, 480_000, 0),
+        STATUS,
+        heard_ms=NOW,
+        counted_ms=NOW,
+        motor_on_ms=50_000,
+        highest_output_permille=400,
+        turns_until_ms=NOW + 3_500,
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 
@@ -106,7 +116,7 @@ def ending() -> Running:
 
 
 ARMING: Final = Arming(TERMS, CHOICE, NOW - 200)
-OFF: Final = course(status=STATUS_OFF)
+OFF: Final = course(status=STATUS_OFF, turns_until_ms=NOW)
 STATES: Final[dict[str, State]] = {
     "idle": Idle(TERMS),
     "arming": ARMING,

@@ -90,6 +90,8 @@ class World:
             cap_permille=self.config.max_permille,
             sitting_ms=sitting_ms,
         )
+        self._ran_ms = 0
+        self._is_ours = True
         self._nonce = 1000 * seed
         self.line_delay_ms = 0
         self.intruded = False
@@ -170,6 +172,7 @@ class World:
         self.await_(self.controller.close())
         self._take_rows()
         self.judge.new_sitting(self.config.max_permille)
+        self._ran_ms, self._is_ours = 0, self.output == 0
         try:
             self.controller = self.await_(self._new_controller())
         except NoDevice:
@@ -247,10 +250,17 @@ class World:
     # --- judging ---------------------------------------------------------------------------------
 
     def _take_rows(self) -> None:
-        rows = self._new_rows()
-        for row in rows:
+        for row in self._new_rows():
             self.judge.see(row)
-        self.rows += rows
+            if self.rows and self.rows[-1].output and self._is_ours:
+                self._ran_ms += row.device_ms - self.rows[-1].device_ms
+            self._is_ours = self._is_ours or row.output == 0
+            self.rows.append(row)
+
+    @property
+    def ran_ms(self) -> int:
+        """How long the motor ran for this controller; what still fell before it is not its own."""
+        return self._ran_ms
 
     def _new_rows(self) -> list[TraceRow]:
         return self.port.take_trace()
@@ -262,7 +272,23 @@ class World:
         """What is wrong so far."""
         self._take_rows()
         self.judge.until(self._device_ms())
-        return [*self.judge.violations, *self._lies(), *self._wrong_words()]
+        return [
+            *self.judge.violations,
+            *self._lies(),
+            *self._wrong_words(),
+            *self._counted_too_little(),
+        ]
+
+    def _counted_too_little(self) -> list[str]:
+        """I5: motor-on time that nobody counts could be had again."""
+        if not isinstance(self.state, Ended) or self.state.course is None:
+            return []
+        counted_ms = self.seen.motor_on_ms
+        if not self.state.output_confirmed:  # as the dose takes it
+            counted_ms += 3_500 if self.config.speed == 1 else 6_000 + 1_000 * self.config.speed
+        if counted_ms + self.config.speed - 1 >= self._ran_ms:  # the clocks tick so far apart
+            return []
+        return [f"I5: the motor ran for {self._ran_ms} ms, and {counted_ms} are counted"]
 
     def _wrong_words(self) -> list[str]:
         """An end that cannot be true."""

@@ -65,7 +65,7 @@ from massager.history.rows import (
     stamp_values,
 )
 from massager.history.schema import ASSUMED, SHOWN, VERSION, version_of
-from massager.limits import DAY_MAX_MS, DAY_MS, SITTING_MAX_MS, UNSEEN_END_MS
+from massager.limits import DAY_MAX_MS, DAY_MS, SITTING_MAX_MS, unseen_end_ms
 
 ALIVE_MS: Final = 10_000  # a session that runs has signed within it, unless its disk hangs
 _ENOUGH_MS: Final = 2 * DAY_MAX_MS  # uses beyond this cannot matter to a day
@@ -202,7 +202,7 @@ class Store:
         assumed sitting stands for that."""
         return max(
             sum(
-                spent.motor_on_ms + (0 if spent.seen_end else UNSEEN_END_MS)
+                spent.motor_on_ms + (0 if spent.seen_end else unseen_end_ms())
                 for spent in self.spent(person)[:-1]
                 if spent.ended is not None and surely_passed_ms(spent.ended, now) < DAY_MS
             )

@@ -8,6 +8,7 @@ from typing import Final
 
 from firmware_protocol.limits import SETPOINT_FRESH_MS
 from firmware_protocol.messages import (
+    Command,
     EmergencyStop,
     EndReason,
     EventCode,
@@ -17,6 +18,7 @@ from firmware_protocol.messages import (
     Identity,
     Nak,
     Reason,
+    SetLevel,
     Status,
     Stop,
     word_of,
@@ -43,9 +45,11 @@ from massager.session.model import (
 from massager.session.moves import (
     Live,
     Step,
+    asks_for_a_level,
     ended_by_device,
     hard_stop,
     holds_session,
+    is_a_level,
     pause,
     run,
     soft_stop,
@@ -70,10 +74,12 @@ _FAULTS: Final = (
 _ALIVE: Final = (DeviceState.READY, DeviceState.RUNNING, DeviceState.STOPPING)
 
 
-def status_came(state: Live, status: Status, now_ms: int, *, to_setpoint: bool) -> Step:
-    """`to_setpoint`: it answers a SET_LEVEL. Only that one, taken at level 0 with the feet on,
-    lets the device take a level again; feet that a mere look shows could still be refused."""
-    course = state.course.heard(status, now_ms)
+def status_came(state: Live, status: Status, now_ms: int, command: Command) -> Step:
+    """It answers `command`. Only a SET_LEVEL, taken at level 0 with the feet on, lets the device
+    take a level again; feet that a mere look shows could still be refused."""
+    to_setpoint = isinstance(command, SetLevel)
+    asked = status.end_reason == EndReason.NONE and (asks_for_a_level(state) or is_a_level(command))
+    course = state.course.heard(status, now_ms, asked=asked)
     state = replace(state, course=course)
     if isinstance(state, Paused):
         state = replace(state, link_lost_ms=None)
@@ -151,6 +157,8 @@ def _ended_by_device(course: Course, reason: StopReason, detail: str, now_ms: in
 
 
 def setpoint_refused(state: Live, nak: Nak, now_ms: int) -> Step:
+    course = state.course.counted(now_ms, asked=asks_for_a_level(state))
+    state = replace(state, course=course)
     match nak.reason:
         case Reason.STALE | Reason.STOPPING:
             return state, (GetStatus(),)

@@ -138,8 +138,7 @@ def _armed(state: Arming, status: Status, now_ms: int) -> Step:
             now_ms,
             now_ms,
         )
-    course = replace(course, status=status, heard_ms=now_ms, ticked_ms=now_ms)
-    return Preflight(course, now_ms), ()
+    return Preflight(course.heard(status, now_ms), now_ms), ()
 
 
 def _arming_refused(state: Arming, nak: Nak) -> Step:

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from firmware_protocol.limits import LEASE_DEFAULT_MS, LEASE_SIMULATED_SPEED_MS
 from firmware_protocol.link import LinkEvent
 from firmware_protocol.messages import Command, Identity, Status
-from massager.limits import INTENSITY_MAX, SITTING_MAX_MS
+from massager.limits import INTENSITY_MAX, SITTING_MAX_MS, lease_ms, unseen_end_ms
 from massager.plan import Choice, Levels, Progress, SessionPlan
 
 
@@ -111,7 +110,12 @@ class Terms:
     @property
     def lease_ms(self) -> int:
         """The lease that goes with each setpoint, ms of device time."""
-        return LEASE_DEFAULT_MS if self.speed == 1 else LEASE_SIMULATED_SPEED_MS
+        return lease_ms(self.speed)
+
+    @property
+    def unseen_ms(self) -> int:
+        """How long the motor may turn after a level was asked for, or its output heard, ms."""
+        return unseen_end_ms(self.speed)
 
     @property
     def patience(self) -> int:
@@ -130,33 +134,39 @@ class Course:
     progress: Progress
     status: Status
     heard_ms: int  # when `status` came
-    ticked_ms: int
+    counted_ms: int  # `motor_on_ms` is counted until then
     motor_on_ms: int = 0
     highest_output_permille: int = 0
+    turns_until_ms: int = 0  # the motor may be on until then, if nothing more is asked for or heard
 
+    # The motor counts as on from the moment a level is asked for until the device is heard to be at
+    # 0, or until no lease can hold it any more: never too little, whatever is late or lost.
     # Two of these happen for every setpoint; spelt out they cost a third of `replace`.
 
-    def heard(self, status: Status, now_ms: int) -> "Course":
-        """The same with the newest status."""
+    def heard(self, status: Status, now_ms: int, *, asked: bool = False) -> "Course":
+        """The same with the newest status. `asked`: as in `counted`; an answer that was sent before
+        a level was followed does not say that the motor is off."""
+        is_on = asked or status.output_permille > 0
+        until_ms = max(self.turns_until_ms, now_ms) if is_on else self.turns_until_ms
         return Course(
             *(self.terms, self.choice, self.identity, self.levels, self.progress),
-            status,
-            now_ms,
-            self.ticked_ms,
-            self.motor_on_ms,
+            *(status, now_ms, now_ms),
+            self.motor_on_ms + max(0, min(now_ms, until_ms) - self.counted_ms),
             max(self.highest_output_permille, status.output_permille),
+            now_ms + self.terms.unseen_ms if is_on else now_ms,
         )
 
-    def ticked(self, now_ms: int, *, motor_on: bool) -> "Course":
-        """The same at another time; the motor was on since the last tick, or was not."""
-        passed_ms = now_ms - self.ticked_ms if motor_on else 0
+    def counted(self, now_ms: int, *, asked: bool) -> "Course":
+        """The same with the motor's time until now. `asked`: for a level above 0, since the last
+        time."""
+        unseen_ms = self.terms.unseen_ms if asked else 0
+        until_ms = max(self.turns_until_ms, self.counted_ms + unseen_ms)
         return Course(
             *(self.terms, self.choice, self.identity, self.levels, self.progress),
-            self.status,
-            self.heard_ms,
-            now_ms,
-            self.motor_on_ms + passed_ms,
+            *(self.status, self.heard_ms, now_ms),
+            self.motor_on_ms + max(0, min(now_ms, until_ms) - self.counted_ms),
             self.highest_output_permille,
+            now_ms + unseen_ms if asked else until_ms,
         )
 
 

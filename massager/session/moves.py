@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from firmware_protocol.messages import EmergencyStop, EndReason, GetStatus, SetLevel, Stop
+from firmware_protocol.messages import Command, EmergencyStop, EndReason, GetStatus, SetLevel, Stop
 from massager.limits import (
     LINK_BACK_MS,
     PAUSE_FALL_MS,
@@ -68,7 +68,7 @@ def hard_stop(state: State, event: HardStop, now_ms: int) -> Step:
         return state, ()
     if isinstance(state, Stopping) and state.emergency:
         return state, ()
-    course = _course_until(state, now_ms)
+    course = course_until(state, now_ms)
     stopping = Stopping(course, event.reason, event.detail, now_ms, emergency=True)
     return stopping, (EmergencyStop(),)
 
@@ -81,14 +81,29 @@ def soft_stop(state: State, event: SoftStop, now_ms: int) -> Step:
             # Nothing was opened yet, and a STOP might end somebody else's. Only who plainly asks
             # for a stop, of a device that is seen to be driven, means whatever drives it.
             return Ended(state.before, event.reason, event.detail, output_confirmed=False), ()
-    return Stopping(_course_until(state, now_ms), event.reason, event.detail, now_ms), (Stop(),)
+    return Stopping(course_until(state, now_ms), event.reason, event.detail, now_ms), (Stop(),)
 
 
-def _course_until(state: State, now_ms: int) -> Course | None:
-    """With the motor's time since the last tick: many short runs count like a long one."""
-    if isinstance(state, Running):
-        return state.course.ticked(now_ms, motor_on=True)
-    return course_of(state)
+def course_until(state: State, now_ms: int) -> Course | None:
+    """With the motor's time until now: many short runs count like a long one."""
+    course = course_of(state)
+    return None if course is None else course.counted(now_ms, asked=asks_for_a_level(state))
+
+
+def asks_for_a_level(state: State) -> bool:
+    """Whether this state has sent a level above 0 that it has not taken back."""
+    match state:
+        case Running():
+            return state.setpoint_permille > 0
+        case Paused():
+            return state.fall_from_permille > 0 and holds_session(state)
+        case _:
+            return False
+
+
+def is_a_level(command: Command) -> bool:
+    """Whether the motor may turn because of it, whatever its answer says."""
+    return isinstance(command, SetLevel) and command.level_permille > 0
 
 
 def course_of(state: State) -> Course | None:
@@ -144,7 +159,7 @@ def replan(state: Running, progress: Progress, now_ms: int) -> Step:
 
 def pause(state: Live, why: PauseReason, now_ms: int) -> Step:
     if isinstance(state, Running):
-        course = state.course.ticked(now_ms, motor_on=True)
+        course = state.course.counted(now_ms, asked=asks_for_a_level(state))
         course = replace(course, progress=progress_of(state, now_ms))
         paused = Paused(course, why, now_ms, _level_now(state))
     elif isinstance(state, Paused):

@@ -43,7 +43,6 @@ from massager.session.device import (
 from massager.session.handshake import arming_answered, arming_tick, handshake_ended
 from massager.session.model import (
     Arming,
-    Course,
     Ended,
     Extend,
     HardStop,
@@ -69,9 +68,11 @@ from massager.session.moves import (
     PULL_THE_PLUG,
     STOPPED_LATE,
     UNREACHABLE,
-    Live,
     Step,
+    asks_for_a_level,
+    course_until,
     hard_stop,
+    is_a_level,
     paused_tick,
     running_tick,
     soft_stop,
@@ -132,7 +133,7 @@ def _tick(state: State, now_ms: int) -> Step:
         case Stopping():
             return _stopping_tick(state, now_ms)
         case Preflight() | Running() | Paused():
-            course = _clocked(state, now_ms)
+            course = state.course.counted(now_ms, asked=asks_for_a_level(state))
             if is_silent(state, now_ms):
                 return lose_link(replace(state, course=course), now_ms)
     match state:
@@ -142,22 +143,6 @@ def _tick(state: State, now_ms: int) -> Step:
             return running_tick(state, course, now_ms)
         case Paused():
             return paused_tick(replace(state, course=course), now_ms)
-
-
-def _clocked(state: Live, now_ms: int) -> Course:
-    on = state.course.status.output_permille > 0
-    if isinstance(state, Running):
-        on = on or state.setpoint_permille > 0
-    return state.course.ticked(now_ms, motor_on=on)
-
-
-def _clocked_stopping(state: Stopping, now_ms: int) -> Course | None:
-    """A motor that falls counts as on until the device says that it is off."""
-    course = state.course
-    if course is None:
-        return None
-    has_moved = course.motor_on_ms > 0 and not state.acknowledged
-    return course.ticked(now_ms, motor_on=has_moved or course.status.output_permille > 0)
 
 
 def _preflight_tick(state: Preflight, now_ms: int) -> Step:
@@ -174,15 +159,14 @@ def _answered(state: State, event: Answered, now_ms: int) -> Step:
         case Arming():
             after, outputs = arming_answered(state, event, now_ms)
             if isinstance(after, Preflight):  # the status that armed it is judged like any other
-                return status_came(after, after.course.status, now_ms, to_setpoint=True)
+                return status_came(after, after.course.status, now_ms, event.command)
             return after, outputs
         case Stopping():
             return _stop_answered(state, event, now_ms)
         case Preflight() | Running() | Paused():
             match event.reply:
                 case Status() as status:
-                    to_setpoint = isinstance(event.command, SetLevel)
-                    return status_came(state, status, now_ms, to_setpoint=to_setpoint)
+                    return status_came(state, status, now_ms, event.command)
                 case Nak() as nak:
                     return setpoint_refused(state, nak, now_ms)
                 case Identity() as identity if isinstance(state, Paused):
@@ -197,8 +181,9 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
             return hard_stop(state, HardStop(state.reason, "the device refused to stop"), now_ms)
         return state, ()
     status = event.reply
-    course = _clocked_stopping(state, now_ms)
-    course = None if course is None else course.heard(status, now_ms)
+    course = state.course
+    if course is not None:
+        course = course.heard(status, now_ms, asked=is_a_level(event.command))
     taken = isinstance(event.command, Stop | EmergencyStop) or state.acknowledged
     reason, detail = state.reason, state.detail
     if reason is StopReason.FAULT and not state.emergency:
@@ -212,7 +197,7 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
 
 
 def _stopping_tick(state: Stopping, now_ms: int) -> Step:
-    state = replace(state, course=_clocked_stopping(state, now_ms))
+    state = replace(state, course=course_until(state, now_ms))
     course, waited_ms = state.course, now_ms - state.since_ms
     patience = 1 if course is None else course.terms.patience
     heard_now = state.heard_ms is not None and now_ms - state.heard_ms < SILENT_MS * patience

@@ -579,16 +579,16 @@ def test_a_motor_that_falls_after_a_stop_counts_until_the_device_says_that_it_is
     assert isinstance(off, Ended)
     assert off.course is not None
     assert off.course.motor_on_ms == 50_150
-    unheard = Stopping(OFF, StopReason.REQUESTED, "", NOW)
+    unheard = replace(falling, acknowledged=False)
     state, _ = step(unheard, Tick(), NOW + 100)
     assert isinstance(state, Stopping)
     assert state.course is not None
     assert state.course.motor_on_ms == 50_100
-    never = replace(unheard, course=replace(OFF, motor_on_ms=0))
-    state, _ = step(never, Tick(), NOW + 100)
+    resting = replace(unheard, course=OFF)
+    state, _ = step(resting, Tick(), NOW + 100)
     assert isinstance(state, Stopping)
     assert state.course is not None
-    assert state.course.motor_on_ms == 0
+    assert state.course.motor_on_ms == 50_000
 
 
 @pytest.mark.parametrize("stop", [SoftStop(), HardStop(), Pause()])

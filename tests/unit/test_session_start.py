@@ -128,7 +128,7 @@ def test_without_feet_it_waits_in_preflight_at_level_0() -> None:
     assert isinstance(state, Preflight)
     assert outputs == ()
     assert step(state, Tick(), NOW + 250) == (
-        replace(state, course=replace(state.course, ticked_ms=NOW + 250)),
+        replace(state, course=replace(state.course, counted_ms=NOW + 250)),
         (SetLevel(0, 1500),),
     )
 
