@@ -48,7 +48,7 @@ esphome: ## ESPHome for a device on an ESP32, in an environment of its own
 
 HA_PYTHON ?= $(PYTHON)
 HA_VENV := build/home-assistant-venv
-home-assistant: $(STAMP) ## the bridge and the blueprints in a real Home Assistant: HA_VERSION===2026.2.3
+home-assistant: $(STAMP) ## the bridge and the blueprints in a real Home Assistant, by its Python: HA_PYTHON=python3.14
 	@test -x $(HA_VENV)/bin/python || $(HA_PYTHON) -m venv $(HA_VENV)
 	@$(HA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(HA_PIP) 'homeassistant$(HA_VERSION)'
 	@$(HA_VENV)/bin/python -m tests.campaigns.home_assistant_needs | xargs \

@@ -4,7 +4,7 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
-for name in ("mqtt", "conversation"):
+for name in ("mqtt", "hassio", "conversation"):  # MQTT asks the second for its broker
     found = find_spec("homeassistant")
     if found is None or found.origin is None:
         raise SystemExit("Home Assistant is not installed here")

@@ -361,11 +361,10 @@ async def main() -> None:
     async with evening() as home:
         await home.start_home_assistant([])
         await by_hand(home)
-        registry = importlib.import_module("homeassistant.helpers.device_registry")
-        device = registry.async_get(home.hass).async_get_device({("mqtt", "massager_sim-massager")})
-        assert device is not None
+        registry = importlib.import_module("homeassistant.helpers.entity_registry")
+        device = registry.async_get(home.hass).async_get("sensor.foot_massager_phase").device_id
         await home.stop_home_assistant()
-        await home.start_home_assistant(automations(device.id))
+        await home.start_home_assistant(automations(device))
         await by_blueprint(home)
         await with_restarts(home)
         complaints = home.complaints()  # when a device goes Home Assistant has some of its own
