@@ -7,8 +7,8 @@
     daemon.lock     held by the only daemon
 
 The directory is $MASSAGER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/massager, else /tmp/massager-<uid>;
-0700, and refused where somebody else owns it. /run/massager is the system's service, whose group
-may ask and stop. `massager stop` reads all of them: nothing slow is imported.
+0700, and refused where somebody else owns it. /run/massager is the system's service, for its
+group. `massager stop` reads all of them: nothing slow is imported.
 """
 
 import os

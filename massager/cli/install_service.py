@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from massager.daemon.service_files import ServiceFile
 
 _HIDDEN: Final = tuple(f"/{name}/" for name in ("home", "root", "tmp"))  # from that service
-_ENABLE: Final = ("enable", "--now", "massager.service")
 _SYSTEM_STEPS: Final = (
     ["systemd-sysusers", "/etc/sysusers.d/massager.conf"],
-    ["chgrp", "massager", "/etc/massager", "/etc/massager/config.toml"],
+    ["chown", "massager:massager", "/etc/massager"],  # the answers to the screening lie there
+    ["chgrp", "massager", "/etc/massager/config.toml"],
 )
 _UDEV_STEPS: Final = (  # without them the rule holds after the next boot
     ["udevadm", "control", "--reload"],
@@ -38,7 +38,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run_install(args: Namespace) -> int:
-    """0 once the service is enabled. Raises Refused, or SessionFailed where a step fails."""
+    """0 once the service is enabled, and runs if the config names a device.
+
+    Raises Refused, ConfigError for the config, or SessionFailed where a step fails.
+    """
     program = _program()
     if not args.user and program.startswith(_HIDDEN) and not args.dry_run:
         raise Refused(
@@ -47,21 +50,17 @@ def run_install(args: Namespace) -> int:
         )
     files = _files(args, program)
     _may_write(args)
+    config = _config(args)
+    has_device = _names_device(config)
     for file in files:
         _write(file, dry=args.dry_run)
     if not args.user:
         _do(_SYSTEM_STEPS, args.dry_run)
         _do(_UDEV_STEPS, args.dry_run, may_fail=True)
-    _do([_systemctl(args, "daemon-reload"), _systemctl(args, *_ENABLE)], args.dry_run)
+    enable = ["enable", *(["--now"] if has_device else []), "massager.service"]
+    _do([_systemctl(args, "daemon-reload"), _systemctl(args, *enable)], args.dry_run)
     if not args.dry_run:
-        _say(
-            "The service runs, and starts with " + ("your session." if args.user else "the system.")
-        )
-        _say(
-            "To let it run while you are not logged in: loginctl enable-linger"
-            if args.user
-            else "To stop and ask it as yourself: adduser YOU massager, and log in anew."
-        )
+        _say(_what_next(args, config, has_device))
     return ExitCode.OK
 
 
@@ -82,6 +81,36 @@ def run_remove(args: Namespace) -> int:
     if not args.user:
         _say("The config in /etc/massager, the history in /var/lib/massager and the user stay.")
     return ExitCode.OK
+
+
+def _what_next(args: Namespace, config: Path, has_device: bool) -> str:
+    starts = "starts with your session" if args.user else "starts with the system"
+    restart = " ".join(_systemctl(args, "restart", "massager"))
+    runs = f"The service runs, and {starts}."
+    waits = f"The service {starts}. Name its device in {config}, then: {restart}"
+    lines = [runs if has_device else waits]
+    if args.user:
+        lines.append("To let it run while you are not logged in: loginctl enable-linger")
+    else:
+        lines += [
+            "To use it as yourself: adduser YOU massager, and log in anew.",
+            "Before a real device is driven, answer its questions, once: "
+            f"sudo -u massager MASSAGER_CONFIG={config} {_program()} screening",
+        ]
+    return "\n".join(lines)
+
+
+def _config(args: Namespace) -> Path:
+    from massager.config.config import config_path
+    from massager.daemon.service_files import SYSTEM_CONFIG
+
+    return config_path({}) if args.user else Path(SYSTEM_CONFIG)
+
+
+def _names_device(config: Path) -> bool:
+    from massager.config.config import load
+
+    return bool(load({}, {}, config).devices)
 
 
 def _files(args: Namespace, program: str) -> "list[ServiceFile]":

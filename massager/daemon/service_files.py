@@ -69,12 +69,14 @@ Environment=MASSAGER_HISTORY=/var/lib/massager/history.db
 Environment=MASSAGER_RUNTIME_DIR=/run/massager
 StateDirectory=massager
 StateDirectoryMode=0700
-# Members of the group massager may ask and stop.
+# Members of the group massager may use it.
 RuntimeDirectory=massager
 RuntimeDirectoryMode=0750
 ConfigurationDirectory=massager
 ConfigurationDirectoryMode=0750
 {common}ProtectSystem=strict
+# Beside the config: the answers to the screening, and which history counted last.
+ReadWritePaths=/etc/massager
 ProtectHome=yes
 PrivateTmp=yes
 DevicePolicy=closed

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from massager.cli.install_service import run_install, run_remove
-from massager.daemon.service_files import SYSTEM_UNIT, UDEV_RULE, system_files, user_files
+from massager.daemon.service_files import (
+    SYSTEM_CONFIG,
+    SYSTEM_UNIT,
+    UDEV_RULE,
+    system_files,
+    user_files,
+)
+from massager.errors import ConfigError
+from massager.history.file import place_of
 
 PROGRAM = "/bin/true"
 
@@ -33,6 +41,11 @@ def test_the_system_s_service_has_its_own_user_and_little_else() -> None:
         "Restart=on-failure",
     ):
         assert line in lines
+
+
+def test_it_may_keep_beside_its_config_which_history_counted_last() -> None:
+    assert place_of({}, Path(SYSTEM_CONFIG)).known == Path("/etc/massager/history.known")
+    assert "ReadWritePaths=/etc/massager" in unit().splitlines()
 
 
 def test_it_is_given_the_time_that_a_soft_end_takes() -> None:
@@ -72,9 +85,35 @@ def test_a_dry_run_shows_everything_and_does_nothing(
     assert run_install(Namespace(user=False, dry_run=True)) == 0
     shown = capsys.readouterr().out
     assert "would write /etc/systemd/system/massager.service" in shown
-    assert "would run: systemctl enable --now massager.service" in shown
+    assert "would run: chown massager:massager /etc/massager" in shown
+    assert "massager.service" in shown.splitlines()[-1]
     assert run_install(Namespace(user=True, dry_run=True)) == 0
     assert f"would write {tmp_path}/systemd/user/massager.service" in capsys.readouterr().out
     assert run_remove(Namespace(user=True, dry_run=True)) == 0
     assert "would run: systemctl --user disable --now massager.service" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_service_whose_config_names_no_device_is_not_started_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    run_install(Namespace(user=True, dry_run=True))
+    assert "would run: systemctl --user enable massager.service" in capsys.readouterr().out
+    config = tmp_path / "massager" / "config.toml"
+    config.parent.mkdir()
+    config.write_text('device = "sim:"\n', encoding="utf-8")
+    run_install(Namespace(user=True, dry_run=True))
+    assert "would run: systemctl --user enable --now massager.service" in capsys.readouterr().out
+
+
+def test_a_config_with_a_mistake_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    config = tmp_path / "massager" / "config.toml"
+    config.parent.mkdir()
+    config.write_text("intensity = 11\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="intensity"):
+        run_install(Namespace(user=True, dry_run=True))
+    assert capsys.readouterr().out == ""
