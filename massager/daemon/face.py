@@ -71,6 +71,9 @@ class RefusedStart:
     why: str
 
 
+Outcome: TypeAlias = Started | RefusedStart
+
+
 @dataclass(frozen=True, slots=True)
 class RefusedClear:
     """What is latched stays so, or nobody knows; `kind` is busy, absent or device."""

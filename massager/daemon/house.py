@@ -13,9 +13,9 @@ from typing import Final, Protocol
 
 from massager.api.server import ApiServer
 from massager.daemon.backoff import wait_s
-from massager.daemon.desk import Desk
 from massager.daemon.face import Subscription
 from massager.daemon.keeper import Keeper
+from massager.daemon.socket_service import SocketService
 from massager.daemon.systemd import Notifier
 from massager.errors import ExitCode
 from massager.session.model import HardStop, SoftStop, StopReason
@@ -55,7 +55,7 @@ class House:
                 keeper.speed,
                 environ,
                 name=keeper.name,
-                service=Desk(keeper, self.keepers),
+                service=SocketService(keeper, self.keepers),
             )
             for keeper in self.keepers
         ]

@@ -26,7 +26,7 @@ from massager.home_assistant.broker import BrokerUrl, connected, subscribe, unti
 from massager.home_assistant.commands import schema_payload
 from massager.home_assistant.desk import Desk
 from massager.home_assistant.desks import Desks, Notices
-from massager.home_assistant.discovery import Origin
+from massager.home_assistant.discovery import Announcer
 from massager.home_assistant.ids import DeviceIds
 from massager.home_assistant.outbox import Outbox, Post
 from massager.home_assistant.owners import ANSWER_S, ASK_AGAIN_S, Daemon
@@ -61,7 +61,7 @@ class BridgeSettings:
     broker: BrokerUrl
     node: NodeTopics
     access: Settings
-    origin: Origin
+    origin: Announcer
     programs: Sequence[str]
     discovery: bool = True
 

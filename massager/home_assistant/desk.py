@@ -39,8 +39,7 @@ from massager.home_assistant.commands import (
     parse_stop,
     reply,
 )
-from massager.home_assistant.discovery import Announced, config_payload
-from massager.home_assistant.discovery import Origin as Announcer
+from massager.home_assistant.discovery import Announced, Announcer, config_payload
 from massager.home_assistant.outbox import Outbox
 from massager.home_assistant.replay import Freshness, Stale
 from massager.home_assistant.seeing import Eye, Keeper
@@ -56,7 +55,6 @@ from massager.session.model import Extend, HardStop, Pause, Request, Resume, Set
 
 COMMANDS_PER_S: Final = 20  # beyond them only stops are taken
 TELEMETRY_S: Final = 5.0
-ORIGIN: Final = "mqtt"
 _json = reply  # an event is written as a reply is
 _log = logging.getLogger(__name__)
 

@@ -14,14 +14,14 @@ from massager.config.devices import NAME_DEFAULT
 from massager.home_assistant.entities import ENTITIES, REMOVED, Entity
 from massager.home_assistant.topics import OFFLINE, ONLINE, DeviceTopics, NodeTopics
 
-ORIGIN: Final = "massager"
+ANNOUNCED_BY: Final = "massager"
 MANUFACTURER: Final = "massager"
 MODEL: Final = "Foot massager"
 _NOT_IN_AN_ENTITY_ID: Final = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Announcer:
     """Who announces."""
 
     version: str
@@ -45,12 +45,12 @@ class Announced:
         return MODEL if self.name == NAME_DEFAULT else f"{MODEL} {self.name}"
 
 
-def config_payload(device: Announced, node: NodeTopics, origin: Origin) -> bytes:
+def config_payload(device: Announced, node: NodeTopics, origin: Announcer) -> bytes:
     """What is published, retained, on the topic `config` of the device."""
     return json.dumps(config_of(device, node, origin), ensure_ascii=False).encode()
 
 
-def config_of(device: Announced, node: NodeTopics, origin: Origin) -> dict[str, Any]:
+def config_of(device: Announced, node: NodeTopics, origin: Announcer) -> dict[str, Any]:
     """The payload as a table."""
     topics = node.of(device.id)
     components: dict[str, Any] = {
@@ -79,7 +79,7 @@ def _is_there(row: Entity, device: Announced) -> bool:
     return not row.needs_feet_sensor or device.has_feet_sensor is not False
 
 
-def _device(device: Announced, origin: Origin) -> dict[str, Any]:
+def _device(device: Announced, origin: Announcer) -> dict[str, Any]:
     simulated = " (simulated)" if device.is_simulated else ""
     found: dict[str, Any] = {
         "identifiers": [f"massager_{device.id}"],
@@ -94,8 +94,8 @@ def _device(device: Announced, origin: Origin) -> dict[str, Any]:
     return found
 
 
-def _origin(origin: Origin) -> dict[str, str]:
-    found = {"name": ORIGIN, "sw_version": origin.version}
+def _origin(origin: Announcer) -> dict[str, str]:
+    found = {"name": ANNOUNCED_BY, "sw_version": origin.version}
     if origin.support_url is not None:
         found["support_url"] = origin.support_url
     return found

@@ -8,7 +8,7 @@ from massager import __version__
 from massager.config.config import Config
 from massager.home_assistant.bridge import BridgeSettings, HomeAssistant
 from massager.home_assistant.broker import parse_broker_url
-from massager.home_assistant.discovery import Origin
+from massager.home_assistant.discovery import Announcer
 from massager.home_assistant.ids import DeviceIds, ids_path
 from massager.home_assistant.topics import NodeTopics, node_of
 from massager.programs import program_names
@@ -35,11 +35,11 @@ def node_topics(config: Config) -> NodeTopics:
     return NodeTopics(node, config.mqtt_prefix, config.discovery_prefix)
 
 
-def announcer() -> Origin:
+def announcer() -> Announcer:
     """Who announces, with the address of the project where its package names one."""
     try:
         urls = metadata.metadata("massager").get_all("Project-URL") or []
     except metadata.PackageNotFoundError:
         urls = []
     addresses = [url.partition(",")[2].strip() for url in urls]
-    return Origin(__version__, next((url for url in addresses if url.startswith("http")), None))
+    return Announcer(__version__, next((url for url in addresses if url.startswith("http")), None))

@@ -15,7 +15,7 @@ from typing import Any, Final
 import aiomqtt
 
 from massager.home_assistant.broker import BrokerUrl, connected, subscribe
-from massager.home_assistant.discovery import ORIGIN
+from massager.home_assistant.discovery import ANNOUNCED_BY
 from massager.home_assistant.topics import ONLINE, NodeTopics
 from massager.transports.interface import Settings
 
@@ -101,7 +101,7 @@ def _announced(payload: bytes, node: NodeTopics) -> dict[str, Any] | None:
     """The announcement, if a daemon of this project with this prefix has made it."""
     try:
         table: dict[str, Any] = json.loads(payload)
-        is_ours = table["origin"]["name"] == ORIGIN
+        is_ours = table["origin"]["name"] == ANNOUNCED_BY
         return table if is_ours and _availability(table).startswith(f"{node.prefix}/") else None
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return None

@@ -23,7 +23,7 @@ from massager.daemon.paperwork import NoOffice
 from massager.home_assistant import bridge as bridge_module
 from massager.home_assistant.bridge import BridgeSettings, HomeAssistant
 from massager.home_assistant.broker import BrokerUrl
-from massager.home_assistant.discovery import Origin
+from massager.home_assistant.discovery import Announcer
 from massager.home_assistant.ids import DeviceIds
 from massager.home_assistant.topics import NodeTopics
 from massager.transports.interface import Settings
@@ -94,7 +94,7 @@ class Home:
             broker or BrokerUrl("127.0.0.1", port),
             NodeTopics(node),
             access or Settings(),
-            Origin("1.2.3"),
+            Announcer("1.2.3"),
             ("bedtime", "classic", "gliding"),
         )
         self._ids = folder / f"{node}.json"

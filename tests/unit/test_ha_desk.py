@@ -8,7 +8,7 @@ from datetime import datetime
 from massager.daemon.keeper import Keeper
 from massager.daemon.paperwork import NoOffice
 from massager.home_assistant.desk import Desk
-from massager.home_assistant.discovery import Origin
+from massager.home_assistant.discovery import Announcer
 from massager.home_assistant.outbox import Outbox
 from massager.home_assistant.topics import NodeTopics
 from tests.unit.test_keeper import Device, settings
@@ -23,7 +23,7 @@ async def test_a_stop_ends_a_start_that_came_in_the_same_moment() -> None:
         "sim-massager",
         NodeTopics("attic"),
         Outbox(),
-        Origin("1"),
+        Announcer("1"),
         ("classic",),
         lambda: datetime.now().astimezone(),
     )

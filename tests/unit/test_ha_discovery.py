@@ -8,7 +8,7 @@ import pytest
 
 from massager.errors import ConfigError
 from massager.home_assistant.broker import parse_broker_url
-from massager.home_assistant.discovery import Announced, Origin, config_of, config_payload
+from massager.home_assistant.discovery import Announced, Announcer, config_of, config_payload
 from massager.home_assistant.entities import (
     CONNECTIONS,
     ENTITIES,
@@ -26,13 +26,13 @@ DEVICE = Announced("foot-1", "massager", ("bedtime", "classic"), True, 1, False)
 
 
 def table(device: Announced = DEVICE, **node: str) -> dict[str, Any]:
-    return config_of(device, NodeTopics("attic", **node), Origin("1.2.3"))
+    return config_of(device, NodeTopics("attic", **node), Announcer("1.2.3"))
 
 
 @pytest.mark.parametrize("feet", [True, False, None])
 def test_home_assistant_takes_the_whole_announcement(feet: bool | None) -> None:
     device = Announced("foot-1", "bedroom", ("classic",), feet)
-    payload = config_payload(device, NODE, Origin("1.2.3", "https://example.org/help"))
+    payload = config_payload(device, NODE, Announcer("1.2.3", "https://example.org/help"))
     assert mistakes("homeassistant/device/massager_foot-1/config", payload) == []
     assert len(payload) < 16_384
 

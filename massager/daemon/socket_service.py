@@ -14,12 +14,12 @@ from massager.api.messages import (
     StartRequest,
     as_dict,
 )
-from massager.daemon.face import Order, Origin, RefusalKind, RefusedStart
-from massager.daemon.keeper import Keeper, Outcome
+from massager.daemon.face import Order, Origin, Outcome, RefusalKind, RefusedStart
+from massager.daemon.keeper import Keeper
 from massager.errors import MassagerError
 
 
-class Desk:
+class SocketService:
     """Carries out what takes a while; the rest the server asks of the keeper itself."""
 
     def __init__(self, keeper: Keeper, all_keepers: Sequence[Keeper]) -> None:
