@@ -105,6 +105,13 @@ def ask(asked: list[Owner], request: Mapping[str, object], wait_s: float) -> dic
     return found
 
 
+def reason_of(reply: Reply) -> str:
+    """Why a request was not done, from an answer that is not `ok`."""
+    error = reply.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return str(message or "no reason was given")
+
+
 def living_owners(environ: Mapping[str, str]) -> list[Owner]:
     """Those that take a connection, and those that are there but hang; the dead are forgotten."""
     conversation = Conversation(owners(environ), {"request": "status"})

@@ -16,11 +16,10 @@ from contextlib import ExitStack
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from massager.api.client import ask
+from massager.api.client import ask, reason_of
 from massager.cli.ending import exit_code_of
 from massager.cli.foreground import request_of
 from massager.cli.keys import Keys
-from massager.cli.owner_commands import reason_of
 from massager.cli.progress import KEYS, NO_KEYS
 from massager.cli.reporters import REDRAW_S, Reporter, can_draw, reporter_for
 from massager.errors import ExitCode, Refused, UsageError

@@ -11,7 +11,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from massager.api.client import Conversation, Reply, ask
+from massager.api.client import Conversation, Reply, ask, reason_of
 from massager.errors import ExitCode, Refused, SessionFailed, UsageError
 from massager.limits import EXTEND_MAX_MIN, INTENSITY_MAX, INTENSITY_MIN
 from massager.runtime_dir import Owner, owners
@@ -136,13 +136,6 @@ def run_status(args: Namespace) -> int:
     for owner, reason in refusals.items():
         sys.stderr.write(f"massager: process {owner.pid} does not tell its status: {reason}\n")
     return ExitCode.FAILED if hung or refusals else ExitCode.OK
-
-
-def reason_of(reply: Reply) -> str:
-    """Why a request was not done, from an answer that is not `ok`."""
-    error = reply.get("error")
-    message = error.get("message") if isinstance(error, dict) else None
-    return str(message or "no reason was given")
 
 
 # --- whom to ask --------------------------------------------------------------------------------

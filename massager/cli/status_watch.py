@@ -6,8 +6,7 @@ import time
 from dataclasses import fields
 from typing import Final
 
-from massager.api.client import Conversation, Reply
-from massager.cli.owner_commands import reason_of
+from massager.api.client import Conversation, Reply, reason_of
 from massager.cli.reporters import Outlet, Reporter, reporter_for
 from massager.errors import ExitCode, SessionFailed
 from massager.snapshot import Snapshot

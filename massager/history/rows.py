@@ -114,3 +114,18 @@ def sample_of(row: Row) -> Sample:
 def sample_values(sample: Sample) -> Row:
     """The values of SAMPLE_COLUMNS."""
     return tuple(getattr(sample, name) for name in SAMPLE_COLUMNS)
+
+
+def names(columns: tuple[str, ...]) -> str:
+    """Columns as SQL."""
+    return ", ".join(columns)
+
+
+def marks(columns: tuple[str, ...]) -> str:
+    """A mark for the value of each."""
+    return ", ".join("?" * len(columns))
+
+
+def assignments(columns: tuple[str, ...]) -> str:
+    """A value for each, to be set."""
+    return ", ".join(f"{name} = ?" for name in columns)

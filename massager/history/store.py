@@ -9,8 +9,6 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from heapq import merge
-from operator import itemgetter
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, NamedTuple, Self
@@ -53,22 +51,23 @@ from massager.history.rows import (
     NEW_COLUMNS,
     SAMPLE_COLUMNS,
     SESSION_COLUMNS,
-    SPENT_COLUMNS,
+    assignments,
     event_of,
     event_values,
+    marks,
+    names,
     new_values,
     sample_of,
     sample_values,
     session_of,
-    spent_of,
     stamp_columns,
     stamp_values,
 )
 from massager.history.schema import ASSUMED, SHOWN, VERSION, version_of
-from massager.limits import DAY_MAX_MS, DAY_MS, SITTING_MAX_MS, unseen_end_ms
+from massager.history.uses import day_ms, needed_for_a_day, newest_counting, uses
+from massager.limits import DAY_MAX_MS, DAY_MS, SITTING_MAX_MS
 
 ALIVE_MS: Final = 10_000  # a session that runs has signed within it, unless its disk hangs
-_ENOUGH_MS: Final = 2 * DAY_MAX_MS  # uses beyond this cannot matter to a day
 
 
 class Begun(NamedTuple):
@@ -190,24 +189,14 @@ class Store:
 
     def _keep_known(self, now: Stamp) -> None:
         """Note which history counts, how far, and what the day has been; kept outside it."""
-        newest = self._newest_counting()
+        newest = newest_counting(self._connection)
         history = self._meta("history") or ""
         known = read_known(self.place.known)
         if newest and (known is None or (known.history, known.newest) != (history, newest)):
             with suppress(OSError):  # then a loss may go unnoticed; nothing else depends on it
-                write_known(self.place.known, Known(history, newest, self._day_ms(now), now))
-
-    def _day_ms(self, now: Stamp) -> int:
-        """The most that anybody had in the last 24 hours but for the newest use: after a loss, an
-        assumed sitting stands for that."""
-        return max(
-            sum(
-                spent.motor_on_ms + (0 if spent.seen_end else unseen_end_ms())
-                for spent in self.spent(person)[:-1]
-                if spent.ended is not None and surely_passed_ms(spent.ended, now) < DAY_MS
-            )
-            for person in self._persons()
-        )
+                write_known(
+                    self.place.known, Known(history, newest, day_ms(self._connection, now), now)
+                )
 
     # --- a session that runs --------------------------------------------------------------------
 
@@ -224,8 +213,8 @@ class Store:
         """The row of a session that runs, where another file has taken the place of the one it
         was in. Inside a `transaction`."""
         self._connection.execute(
-            f"INSERT OR IGNORE INTO sessions (id, pid, {_names(NEW_COLUMNS)}) "
-            f"VALUES (?, ?, {_marks(NEW_COLUMNS)})",
+            f"INSERT OR IGNORE INTO sessions (id, pid, {names(NEW_COLUMNS)}) "
+            f"VALUES (?, ?, {marks(NEW_COLUMNS)})",
             (number, os.getpid(), *new_values(new, started)),
         )
 
@@ -240,31 +229,33 @@ class Store:
         """It runs still, whatever others thought. Inside a `transaction`."""
         nothing = ", ".join(f"{name} = NULL" for name in stamp_columns("ended"))
         self._connection.execute(
-            f"UPDATE sessions SET {_set(stamp_columns('seen'))}, {nothing}, stop_reason = NULL, "
-            "output_confirmed = NULL, motor_on_ms = ?, highest_permille = ? WHERE id = ?",
+            f"UPDATE sessions SET {assignments(stamp_columns('seen'))}, {nothing}, "
+            "stop_reason = NULL, output_confirmed = NULL, motor_on_ms = ?, highest_permille = ? "
+            "WHERE id = ?",
             (*stamp_values(sign.at), sign.motor_on_ms, sign.highest_permille, number),
         )
 
     def add_event(self, number: int, event: Event) -> None:
         """Nothing where its session is gone. Inside a `transaction`."""
         self._connection.execute(
-            f"INSERT INTO events (session_id, {_names(EVENT_COLUMNS)}) "
-            f"SELECT id, {_marks(EVENT_COLUMNS)} FROM sessions WHERE id = ?",
+            f"INSERT INTO events (session_id, {names(EVENT_COLUMNS)}) "
+            f"SELECT id, {marks(EVENT_COLUMNS)} FROM sessions WHERE id = ?",
             (*event_values(event), number),
         )
 
     def add_sample(self, number: int, sample: Sample) -> None:
         """Nothing where its session is gone. Inside a `transaction`."""
         self._connection.execute(
-            f"INSERT OR REPLACE INTO samples (session_id, {_names(SAMPLE_COLUMNS)}) "
-            f"SELECT id, {_marks(SAMPLE_COLUMNS)} FROM sessions WHERE id = ?",
+            f"INSERT OR REPLACE INTO samples (session_id, {names(SAMPLE_COLUMNS)}) "
+            f"SELECT id, {marks(SAMPLE_COLUMNS)} FROM sessions WHERE id = ?",
             (*sample_values(sample), number),
         )
 
     def end(self, number: int, end: End) -> None:
         """It is over. Inside a `transaction`."""
+        both = stamp_columns("ended") + stamp_columns("seen")
         self._connection.execute(
-            f"UPDATE sessions SET {_set(stamp_columns('ended'))}, {_set(stamp_columns('seen'))}, "
+            f"UPDATE sessions SET {assignments(both)}, "
             "stop_reason = ?, detail = ?, motor_on_ms = ?, highest_permille = ?, "
             "output_confirmed = ? WHERE id = ?",
             (
@@ -311,32 +302,7 @@ class Store:
         What nobody is named for counts for everybody, and for nobody in particular all counts.
         """
         with explained(self.place.path):
-            return [spent for _, spent in self._uses(person)][::-1]
-
-    def _uses(self, person: str) -> Iterator[tuple[int, Spent]]:
-        """What `spent` says with its numbers, the newest first."""
-        used = (
-            f"SELECT id, {_names(SPENT_COLUMNS)} FROM sessions WHERE counts AND (ended_utc_ms IS "
-            "NULL OR motor_on_ms > 0 OR highest_permille > 0 OR stop_reason = ? OR (device IS NOT "
-            "NULL AND NOT output_confirmed)) "
-        )
-        if person:  # in two queries, since each can follow the index and end early
-            whose = used + "AND person = ? ORDER BY id DESC"
-            parts = [self._connection.execute(whose, (UNKNOWN_END, name)) for name in (person, "")]
-        else:
-            parts = [self._connection.execute(used + "ORDER BY id DESC", (UNKNOWN_END,))]
-        sum_ms = 0
-        for number, *rest in merge(*parts, key=itemgetter(0), reverse=True):
-            spent = spent_of(tuple(rest))
-            yield number, spent
-            sum_ms += spent.motor_on_ms
-            if sum_ms >= _ENOUGH_MS:
-                break
-
-    def _persons(self) -> list[str]:
-        """Whoever is named; the one that is not where nobody is."""
-        rows = self._connection.execute("SELECT DISTINCT person FROM sessions WHERE person != ''")
-        return [name for (name,) in rows] or [""]
+            return [spent for _, spent in uses(self._connection, person)][::-1]
 
     def sessions(
         self, since_utc_ms: int | None = None, limit: int = -1, person: str | None = None
@@ -357,7 +323,7 @@ class Store:
         """In the order they were noted."""
         with explained(self.place.path):
             rows = self._connection.execute(
-                f"SELECT {_names(EVENT_COLUMNS)} FROM events WHERE session_id = ? ORDER BY id",
+                f"SELECT {names(EVENT_COLUMNS)} FROM events WHERE session_id = ? ORDER BY id",
                 (number,),
             )
             return [event_of(row) for row in rows]
@@ -366,7 +332,7 @@ class Store:
         """In the order of the session's time."""
         with explained(self.place.path):
             rows = self._connection.execute(
-                f"SELECT {_names(SAMPLE_COLUMNS)} FROM samples WHERE session_id = ? "
+                f"SELECT {names(SAMPLE_COLUMNS)} FROM samples WHERE session_id = ? "
                 "ORDER BY elapsed_ms",
                 (number,),
             )
@@ -375,7 +341,7 @@ class Store:
     def _sessions(self, which: str, values: tuple[object, ...]) -> list[SessionRow]:
         with explained(self.place.path):
             rows = self._connection.execute(
-                f"SELECT {_names(SESSION_COLUMNS)} FROM sessions {which}", values
+                f"SELECT {names(SESSION_COLUMNS)} FROM sessions {which}", values
             )
             return [session_of(row) for row in rows]
 
@@ -413,7 +379,7 @@ class Store:
         """Remove these sessions; of those that the dose may still need, all but the numbers."""
         connection = self._connection
         numbers = {row[0] for row in connection.execute(f"SELECT id FROM sessions {which}", values)}
-        needed = numbers & self._needed(now)
+        needed = numbers & needed_for_a_day(connection, now)
         for number in numbers - needed:
             connection.execute("DELETE FROM sessions WHERE id = ?", (number,))
         for number in needed:
@@ -425,15 +391,6 @@ class Store:
                 "device = iif(device IS NULL, NULL, '') WHERE id = ?",
                 (number,),
             )
-
-    def _needed(self, now: Stamp) -> set[int]:
-        """The sessions that may still lie within 24 hours."""
-        return {
-            number
-            for person in self._persons()
-            for number, spent in self._uses(person)
-            if surely_passed_ms(spent.ended or now, now) < DAY_MS
-        }
 
     # --- the rest -------------------------------------------------------------------------------
 
@@ -454,8 +411,8 @@ class Store:
 
     def _insert(self, new: NewSession, now: Stamp, *, hidden: int = SHOWN) -> int:
         done = self._connection.execute(
-            f"INSERT INTO sessions (pid, hidden, {_names(NEW_COLUMNS)}) "
-            f"VALUES (?, ?, {_marks(NEW_COLUMNS)})",
+            f"INSERT INTO sessions (pid, hidden, {names(NEW_COLUMNS)}) "
+            f"VALUES (?, ?, {marks(NEW_COLUMNS)})",
             (os.getpid(), hidden, *new_values(new, now)),
         )
         assert done.lastrowid is not None
@@ -482,13 +439,6 @@ class Store:
         ).fetchone()
         return 0 if row is None else int(row[0])
 
-    def _newest_counting(self) -> int:
-        row = self._connection.execute(
-            "SELECT id FROM sessions WHERE counts AND (device IS NOT NULL OR hidden) "
-            "ORDER BY id DESC LIMIT 1"
-        ).fetchone()
-        return 0 if row is None else int(row[0])
-
 
 def is_alive(row: SessionRow, now: Stamp) -> bool:
     """Whether a session without an end may still run."""
@@ -505,15 +455,3 @@ def _is_running(pid: int) -> bool:
     except (OSError, OverflowError):  # somebody else's, so there is one
         return True
     return True
-
-
-def _names(columns: tuple[str, ...]) -> str:
-    return ", ".join(columns)
-
-
-def _marks(columns: tuple[str, ...]) -> str:
-    return ", ".join("?" * len(columns))
-
-
-def _set(columns: tuple[str, ...]) -> str:
-    return ", ".join(f"{name} = ?" for name in columns)
