@@ -15,7 +15,7 @@ from massager.config.file import printable
 from massager.dose import Allowance, Use, assess, refusal
 from massager.errors import ConfigError
 from massager.history.records import Spent, Stamp
-from massager.limits import DAY_MS, PAUSE_LIMIT_MS, PREFLIGHT_MS, SITTING_MAX_MS
+from massager.limits import DAY_MS, INTENSITY_MAX, QUIET_AHEAD_MS
 from massager.plan import Choice
 from massager.quiet_hours import QuietHours, quietest
 from massager.screening.profile import (
@@ -26,10 +26,9 @@ from massager.screening.profile import (
 )
 from massager.screening.profile_file import profile_path, read_profile
 from massager.screening.questions import questions
+from massager.session.caps import Cap
 from massager.session.model import Hindrance, Permit
 
-# How far a session may reach that begins now: the wait for feet, one whole pause, all of a sitting.
-_REACH_MS: Final = PREFLIGHT_MS + PAUSE_LIMIT_MS + SITTING_MAX_MS
 _MINUTE_MS: Final = 60_000
 
 
@@ -75,12 +74,8 @@ class Admission:
         why = refusal(allowance, choice, lambda in_ms: when(now, in_ms))
         if why is not None:
             return Permit(why + _why_so_little(spent, now), 0)
-        cap, reason = profile.cap, profile.cap_reason
-        minutes = (_minute_of(now, ms) for ms in range(0, _REACH_MS + 1, _MINUTE_MS))
-        quiet = quietest(self.quiet, minutes)
-        if quiet is not None and quiet.max_intensity < cap:
-            cap, reason = quiet.max_intensity, f"{quiet} (in the config)"
-        return Permit(None, allowance.session_max_ms, cap, reason)
+        caps = quiet_caps(self.quiet, now)
+        return Permit(None, allowance.session_max_ms, profile.cap, profile.cap_reason, caps=caps)
 
     def _not_screened(self, profile: Profile | None, now: Stamp) -> str | None:
         missing = what_is_missing(profile, questions(), local(now, 0).date())
@@ -89,6 +84,33 @@ class Admission:
             how = screening_command(self.person)
             return f"{missing}. Answer in a terminal: {how} (kept in {where})"
         return what_blocks(profile, questions())
+
+
+def quiet_caps(quiet: Sequence[QuietHours], now: Stamp) -> tuple[Cap, ...]:
+    """What quiet hours allow from `now` on, by this computer's time zone and its summer time.
+
+    They are worked out for 6 hours, longer than pauses can draw a session out; after that, the
+    lowest cap of all holds.
+    """
+    caps: list[Cap] = []
+    before: QuietHours | None = None
+    at = local(now, 0)
+    first_ms = -(at.second * 1000 + at.microsecond // 1000) % _MINUTE_MS
+    for in_ms in (0, *range(first_ms, QUIET_AHEAD_MS, _MINUTE_MS)) if quiet else ():
+        holds = quietest(quiet, _minute_of(now, in_ms))
+        if holds != before:
+            caps.append(_cap(holds, now, in_ms))
+        before = holds
+    if quiet:
+        caps.append(_cap(min(quiet, key=lambda each: each.max_intensity), now, QUIET_AHEAD_MS))
+    return tuple(caps)
+
+
+def _cap(quiet: QuietHours | None, now: Stamp, in_ms: int) -> Cap:
+    if quiet is None:
+        return Cap(in_ms, INTENSITY_MAX, "")
+    notice = f"from {when(now, in_ms)} at most {quiet.max_intensity} (quiet hours)"
+    return Cap(in_ms, quiet.max_intensity, str(quiet), notice)
 
 
 def allowance_of(spent: Sequence[Spent], now: Stamp) -> Allowance:

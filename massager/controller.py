@@ -103,7 +103,7 @@ class Controller:
     def permit(self, permit: Permit) -> None:
         """What holds on a real device, found out after the controller was made; before a start."""
         assert isinstance(self._state, Idle), "terms are fixed by the start"
-        self._terms = replace(self._terms, permit=permit)
+        self._terms = replace(self._terms, permit=permit, permitted_ms=self._clock.now_ms())
         self._state = Idle(self._terms)
 
     def start(self, start: Start) -> str | None:

@@ -30,6 +30,8 @@ GENTLE_RISE_MS: Final = 60_000  # gentlest to max when resuming, raising and aft
 GENTLE_RATE_MAX_PERMILLE_S: Final = 20  # below the 25 ‰/s at which the device's ceiling rises
 LOWER_MS_PER_PERMILLE: Final = 2  # weaker is wanted now: 2 s over the full range
 SOFT_END_MS: Final = 10_000  # so that the silence does not wake a sleeper
+QUIET_AHEAD_MS: Final = 21_600_000  # how far ahead a session knows its caps; then the lowest
+CAP_FALL_MS: Final = 2_500  # from full strength to a cap that begins, after at most two ticks
 PAUSE_FALL_MS: Final = 2_000  # from full strength, at the device's 500 ‰/s
 
 # --- how long a session may wait ---------------------------------------------------------

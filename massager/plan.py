@@ -214,7 +214,7 @@ def continue_session(
     start = max(from_permille, levels.gentlest_permille)
     segments = _warm_up(choice, levels, progress.warmup_left_ms, start)
     segments += _massage(choice, levels, progress, _end_of(segments, start))
-    segments += _soft_end(levels, _end_of(segments, start))
+    segments += _soft_end(choice, levels, _end_of(segments, start))
     return SessionPlan(tuple(segments), choice, levels, progress.massage_done_ms)
 
 
@@ -238,12 +238,14 @@ def extend_session(plan: SessionPlan, elapsed_ms: int, more_ms: int) -> SessionP
         massage_total_ms=choice.massage_ms,
         cycle_from_ms=segment.cycle_from_ms + inside_ms,
     )
-    end = _soft_end(plan.levels, longer.setpoint_at(left_ms).level_permille)
+    end = _soft_end(choice, plan.levels, longer.setpoint_at(left_ms).level_permille)
     return SessionPlan((longer, *end), choice, plan.levels, now.massage_done_ms)
 
 
-def end_now(plan: SessionPlan, from_permille: int) -> SessionPlan:
-    """Only the soft end, from the setpoint now; from 0 a plan that is over at once.
+def end_now(
+    plan: SessionPlan, from_permille: int, left_ms: int = limits.SOFT_END_MS
+) -> SessionPlan:
+    """Only the soft end, or its last `left_ms`, from the setpoint now; from 0 it is over at once.
 
     Take `progress_at` from the old plan first: this one holds no massage any more.
     """
@@ -251,7 +253,7 @@ def end_now(plan: SessionPlan, from_permille: int) -> SessionPlan:
         return replace(plan, segments=())
     if not plan.levels.gentlest_permille <= from_permille <= plan.levels.max_permille:
         raise ValueError(f"a soft end begins at a level that turns the motor, not {from_permille}")
-    return replace(plan, segments=tuple(_soft_end(plan.levels, from_permille)))
+    return replace(plan, segments=_soft_end(plan.choice, plan.levels, from_permille, left_ms))
 
 
 def setpoint_at(plan: SessionPlan, elapsed_ms: int) -> Setpoint:
@@ -326,9 +328,15 @@ def _massage(choice: Choice, levels: Levels, progress: Progress, start: int) -> 
     return [*segments, Hold(Phase.MASSAGE, rest_ms, peak_at(joined_ms))]
 
 
-def _soft_end(levels: Levels, start: int) -> list[Segment]:
-    gentlest = levels.gentlest_permille
-    return _approach(Phase.SOFT_END, start, gentlest, limits.SOFT_END_MS, limits.SOFT_END_MS)
+def _soft_end(
+    choice: Choice, levels: Levels, start: int, left_ms: int = limits.SOFT_END_MS
+) -> tuple[Segment, ...]:
+    """What is above the chosen intensity, because that was just lowered, goes first and quickly."""
+    begin = min(start, level_of(choice.intensity, levels))
+    lower_ms = min(_lowering_ms(start - begin), left_ms)
+    lower = [Ramp(Phase.SOFT_END, lower_ms, start, begin)] if lower_ms else []
+    rest_ms = left_ms - lower_ms
+    return (*lower, *_approach(Phase.SOFT_END, begin, levels.gentlest_permille, rest_ms, rest_ms))
 
 
 def _approach(phase: Phase, start: int, goal: int, move_ms: int, budget_ms: int) -> list[Segment]:

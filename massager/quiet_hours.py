@@ -1,6 +1,6 @@
 """Quiet hours: a cap on the intensity by the time of day. Pure: it is told the local times."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,9 +26,9 @@ class QuietHours:
         return f"quiet hours from {span}, {self.max_intensity} at most"
 
 
-def quietest(hours: Sequence[QuietHours], minutes: Iterable[int]) -> QuietHours | None:
-    """The lowest cap that holds in any of these minutes of the day; None where none does."""
-    holding = (quiet for minute in set(minutes) for quiet in hours if quiet.holds_at(minute))
+def quietest(hours: Sequence[QuietHours], minute: int) -> QuietHours | None:
+    """The lowest cap that holds at this minute of the day; None where none does."""
+    holding = (quiet for quiet in hours if quiet.holds_at(minute))
     return min(holding, key=lambda quiet: quiet.max_intensity, default=None)
 
 

@@ -35,6 +35,8 @@ class Snapshot:
     simulated: bool | None = None
     program: str | None = None
     intensity: int | None = None
+    lowered_by: str | None = None  # why the intensity is lower than was chosen
+    cap_ahead: str | None = None  # what will lower it before the session ends as planned
     setpoint_permille: int | None = None
     output_permille: int | None = None
     ceiling_permille: int | None = None
@@ -103,6 +105,7 @@ def _of(course: Course | None, now_ms: int, phase: str, **known: Any) -> Snapsho
     heard = now_ms - course.heard_ms < OUTPUT_UNKNOWN_MS * course.terms.patience
     if known.get("output_confirmed") is not None:
         heard = known["output_confirmed"]
+    ahead_ms = known.get("time_left_ms", 0)
     return Snapshot(
         phase,
         now_ms,
@@ -110,6 +113,8 @@ def _of(course: Course | None, now_ms: int, phase: str, **known: Any) -> Snapsho
         simulated=course.identity.is_simulated,
         program=course.choice.program.name,
         intensity=course.choice.intensity,
+        lowered_by=course.lowered_by or None,
+        cap_ahead=_cap_ahead(course, now_ms, ahead_ms),
         output_permille=status.output_permille if heard else None,
         ceiling_permille=status.ceiling_permille if heard else None,
         motor_on_ms=course.motor_on_ms,
@@ -118,3 +123,11 @@ def _of(course: Course | None, now_ms: int, phase: str, **known: Any) -> Snapsho
         temperature_c=status.temperature_c if heard else None,
         **known,
     )
+
+
+def _cap_ahead(course: Course, now_ms: int, ahead_ms: int) -> str | None:
+    for cap in course.terms.caps:
+        is_lower = cap.max_intensity < course.choice.intensity
+        if is_lower and now_ms < cap.from_ms <= now_ms + ahead_ms:
+            return cap.notice
+    return None

@@ -25,6 +25,8 @@ AT_ONCE: Final = frozenset(
         "reboot",
     }
 )
+# To a lower cap: the way down, a late tick; on a bad line the lease, its fall and 1 s of delay.
+CAP_FALL_MS: Final = 6_250
 # What ends a session, and how long the fall may then take.
 FALLS: Final = {
     "stop": 2_000,
@@ -55,7 +57,7 @@ class Judge:
         sitting_ms: int | None = 780_000,
     ) -> None:
         self.violations: list[str] = []
-        self._cap = cap_permille
+        self._caps = [(0, cap_permille)]
         self._gentlest = gentlest
         self._sitting_ms = sitting_ms
         self._sitting_on_ms = 0
@@ -74,7 +76,11 @@ class Judge:
     def new_sitting(self, cap_permille: int) -> None:
         """Another run of the controller begins."""
         self._sitting_on_ms = 0
-        self._cap = cap_permille
+        self._caps = [(0, cap_permille)]
+
+    def cap_from(self, at_ms: int, cap_permille: int) -> None:
+        """From then on another cap holds, higher or lower than before; in the order of time."""
+        self._caps.append((at_ms, cap_permille))
 
     def see(self, row: TraceRow) -> None:
         """Judge one more row."""
@@ -192,8 +198,9 @@ class Judge:
         output = row.output
         if not output:
             return
-        if output > self._cap:
-            self._guilty(row, f"I4: output {output} is above the cap {self._cap}")
+        cap = self._cap_lately(row.device_ms)
+        if output > cap:
+            self._guilty(row, f"I4: output {output} is above the cap {cap}")
         if output < self._gentlest:
             self._guilty(row, f"I2: output {output} is below the gentlest {self._gentlest}")
         if row.state in ("idle", "ready", "resting", "latched"):
@@ -206,6 +213,16 @@ class Judge:
             self._guilty(row, f"I4: output {output} is above the setpoint {row.setpoint}")
         if output > row.ceiling:
             self._guilty(row, f"I3: output {output} is above its ceiling {row.ceiling}")
+
+    def _cap_lately(self, now_ms: int) -> int:
+        """The highest that held at any moment of the last 6.25 s."""
+        ends = [at_ms for at_ms, _ in self._caps[1:]]
+        lately = zip(self._caps, [*ends, now_ms + 1], strict=True)
+        return max(
+            cap
+            for (from_ms, cap), to_ms in lately
+            if from_ms <= now_ms and to_ms > now_ms - CAP_FALL_MS
+        )
 
     def _judge_rise(self, row: TraceRow) -> None:
         before = self._last

@@ -23,7 +23,7 @@ from firmware_protocol.framing import DatagramFraming, Framing, StreamFraming
 from firmware_protocol.messages import Command
 from massager.controller import Controller
 from massager.errors import NoDevice
-from massager.plan import Choice, Shape
+from massager.plan import Choice, Levels, Shape, level_of
 from massager.programs import load_program
 from massager.session.model import (
     Ended,
@@ -92,6 +92,7 @@ class World:
         )
         self._ran_ms = 0
         self._is_ours = True
+        self._tell_caps()
         self._nonce = 1000 * seed
         self.line_delay_ms = 0
         self.intruded = False
@@ -119,6 +120,13 @@ class World:
         left = [task for task in asyncio.all_tasks(self.loop) if not task.done()]
         self.loop.close()
         assert not left, left
+
+    def _tell_caps(self) -> None:
+        """A controller that begins now has a permit that was made now."""
+        for cap in self.terms.permit.caps if self.terms.as_real else ():
+            levels = Levels(self.config.gentlest_permille, self.config.max_permille)
+            at_ms = self.now_ms + cap.from_ms * self.terms.speed
+            self.judge.cap_from(at_ms, level_of(cap.max_intensity, levels))
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -173,6 +181,7 @@ class World:
         self._take_rows()
         self.judge.new_sitting(self.config.max_permille)
         self._ran_ms, self._is_ours = 0, self.output == 0
+        self._tell_caps()
         try:
             self.controller = self.await_(self._new_controller())
         except NoDevice:
@@ -297,6 +306,8 @@ class World:
             return []
         if "internal error" in state.detail:
             return ["the controller failed with an internal error"]
+        if "was above" in state.detail:
+            return ["the output was never above what was allowed"]
         if state.reason is StopReason.TAKEN_OVER and not self.intruded:
             return ["nobody took the device over"]
         if state.reason is StopReason.WRONG_DEVICE:

@@ -7,7 +7,8 @@ The events are what `massager start --json` prints, one object a line:
     status    every field of a Snapshot, at most once in a second of the session's time
     paused    reason: paused, feet lifted, link lost or lease expired
     resumed
-    changed   intensity, time_total_ms: what a person has changed
+    changed   intensity, time_total_ms: what a person has changed; or intensity and reason: a cap
+    notice    text: a cap that will lower the intensity before the session ends
     refused   reason, in words
     warning   text: what is wrong beside the session, such as a history that cannot be written
     ended     reason, detail, seconds_run (motor on), highest_output_permille, output_confirmed,
@@ -47,6 +48,7 @@ class Events:
         self._last = Snapshot("idle")
         self._known: Snapshot | None = None  # the newest one that has a device
         self._paused = False
+        self._noticed: str | None = None
         self._status_at_ms = 0
 
     def of(self, now: Snapshot) -> list[Event]:
@@ -76,6 +78,9 @@ class Events:
                 yield {"event": "resumed"}
             yield {"event": "phase", "phase": now.phase, "reason": now.reason}
         yield from self._changes(now)
+        if now.cap_ahead not in (None, self._noticed):
+            self._noticed = now.cap_ahead
+            yield {"event": "notice", "text": now.cap_ahead}
         if now.device is not None and now.at_ms - self._status_at_ms >= STATUS_GAP_MS:
             self._status_at_ms = now.at_ms
             yield {"event": "status", **{name: getattr(now, name) for name in _STATUS}}
@@ -85,7 +90,8 @@ class Events:
         if before is None or now.device is None:
             return
         if now.intensity != before.intensity:
-            yield {"event": "changed", "intensity": now.intensity}
+            reason = {"reason": now.lowered_by} if now.lowered_by else {}
+            yield {"event": "changed", "intensity": now.intensity, **reason}
         longer = now.time_total_ms, before.time_total_ms
         if None not in longer and longer[0] != longer[1]:
             yield {"event": "changed", "time_total_ms": now.time_total_ms}
@@ -138,11 +144,19 @@ def sentence_of(event: Event, now: Snapshot) -> str | None:
         case "resumed":
             return "Going on, from the gentlest."
         case "changed" if "intensity" in event:
-            return f"Intensity {event['intensity']}."
+            reason = f": {event['reason']}" if "reason" in event else ""
+            return f"Intensity {event['intensity']}{reason}."
+        case "notice":
+            return sentence(event["text"])
         case "changed":
             return f"The session now takes {clock(event['time_total_ms'] / 1000)} in all."
         case _:
             return None
+
+
+def sentence(text: str) -> str:
+    """A text of the session as a sentence."""
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def minute_line(now: Snapshot) -> str:

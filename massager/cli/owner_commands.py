@@ -226,6 +226,8 @@ def _in_words(owner: Owner, reply: Reply) -> str:
         what += f" ({session['reason']})"
     if session["program"]:
         what += f": {session['program']}, intensity {session['intensity']}"
+    if session.get("lowered_by"):
+        what += f" ({session['lowered_by']})"
     if session["time_left_ms"] is not None:
         what += f", {_clock(session['time_left_ms'])} left"
     if session["gives_up_in_ms"] is not None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from massager.cli.drawing import clock, in_ascii
-from massager.cli.events import pause_hint, title_of
+from massager.cli.events import pause_hint, sentence, title_of
 from massager.snapshot import Snapshot
 
 KEYS: Final = (
@@ -112,7 +112,8 @@ def _hint(now: Snapshot, message: str | None) -> str:
         case "stopping":
             return f"Stopping ({now.reason})."
         case _:
-            return ""
+            cap = now.cap_ahead or now.lowered_by
+            return sentence(cap) if cap else ""
 
 
 def _packed(parts: Iterable[str], width: int, gap: str) -> list[str]:

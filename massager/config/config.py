@@ -4,7 +4,7 @@
     intensity = 3    minutes = 8    warmup = 90    shape = "linear"    program = "classic"
     [limits]   max_intensity = 6        a person's own cap
     [history]  days = 180               how long it is kept
-    [[quiet]]  from = "22:30"  to = "07:00"  max_intensity = 3
+    [[quiet]]  from = "22:30"  to = "07:00"  max_intensity = 3     also lowers what runs then
     as_real = false                     a simulated device counts like a real one
     [mqtt]     broker, prefix, username, password or password_file, ca_file
     [home_assistant]   discovery, discovery_prefix, node_id

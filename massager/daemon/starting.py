@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeAlias, TypeVar
 
 from massager.clock import Clock
 from massager.config.devices import RemoteStart
@@ -41,6 +42,7 @@ _HINDRANCES: Final = {
     Hindrance.HISTORY: RefusalKind.HISTORY,
 }
 _T = TypeVar("_T")
+_Begun: TypeAlias = Controller | RefusedStart
 
 
 class Starting:
@@ -77,14 +79,18 @@ class Starting:
             self.controller.request(stop)
 
     async def run(self, terms: Terms) -> Controller | RefusedStart:
-        """The controller of a session that the device has taken, or why there is none."""
+        """The controller of a session that the device has taken, or why there is none.
+
+        The permit of `terms` was made just now.
+        """
         loop = asyncio.get_running_loop()
+        permitted = Clock(loop, terms.speed)
         until_s = loop.time() + START_TRY_S
         tries = 0
         while not self._halted.is_set():
             tries += 1
             try:
-                return await self._try(terms, until_s)
+                return await self._try(terms, permitted, until_s)
             except (Refused, ConfigError, PortBusy) as error:
                 # Whoever drives it may be stopped, and that must not be what this begins with.
                 return RefusedStart(RefusalKind.BUSY, str(error))
@@ -99,7 +105,7 @@ class Starting:
         assert self.stop is not None
         return _stopped(self.stop.reason)
 
-    async def _try(self, terms: Terms, until_s: float) -> Controller | RefusedStart:
+    async def _try(self, terms: Terms, permitted: Clock, until_s: float) -> _Begun:
         """Once. Raises NoDevice where another try may help."""
         left_s = until_s - asyncio.get_running_loop().time()
         if self._needs_feet:
@@ -108,6 +114,7 @@ class Starting:
             if seen is not None and not seen.has_feet_sensor:
                 why = "the device has no feet sensor, and remote.start in the config asks for feet"
                 return RefusedStart(RefusalKind.DEVICE, why)
+        terms = replace(terms, permitted_ms=-permitted.now_ms())  # its clock begins now
         controller = Controller(self._line.loan(), terms)
         try:
             if not await self._unless_halted(controller.open(), left_s) and self.stop is None:

@@ -135,7 +135,9 @@ class SessionLog:
     def _changes(self, now: Snapshot, at_ms: int) -> Iterator[Note]:
         if now.intensity is not None:
             if self._intensity not in (None, now.intensity):
-                yield Note(at_ms, "change", f"intensity {now.intensity}, was {self._intensity}")
+                why = f" ({now.lowered_by})" if now.lowered_by else ""
+                text = f"intensity {now.intensity}, was {self._intensity}{why}"
+                yield Note(at_ms, "change", text)
             self._intensity = now.intensity
         if now.time_total_ms is not None:
             if self._total_ms not in (None, now.time_total_ms):

@@ -50,7 +50,7 @@ def arming_answered(state: Arming, event: Answered, now_ms: int) -> Step:
                 return wrong, ()
             if state.terms.as_real or not identity.is_simulated:
                 state = replace(state, terms=state.terms.with_permit())
-                if (refused := _not_permitted(state)) is not None:
+                if (refused := _not_permitted(state, now_ms)) is not None:
                     return refused, ()
             state = replace(state, identity=identity)
             return state, (GetLimits(),) if state.free else (GetStatus(),)
@@ -104,15 +104,16 @@ def _wrong_device(state: Arming, identity: Identity) -> Ended | None:
     return handshake_ended(state, StopReason.WRONG_DEVICE, detail)
 
 
-def _not_permitted(state: Arming) -> Ended | None:
-    """Why this person may not start this on a real device."""
-    terms, intensity = state.terms, state.choice.intensity
-    why, hindrance = terms.permit.refusal, terms.permit.hindrance
-    if why is None and intensity > terms.max_intensity:
+def _not_permitted(state: Arming, now_ms: int) -> Ended | None:
+    """Why this person may not start this on a real device now. What goes on is only lowered."""
+    permit, intensity = state.terms.permit, state.choice.intensity
+    why, hindrance = permit.refusal, permit.hindrance
+    cap = state.terms.cap_at(now_ms)
+    if why is None and intensity > cap.max_intensity and state.before is None:
         hindrance = Hindrance.LIMIT
         why = (
-            f"intensity {intensity} is above {terms.max_intensity}, which is the highest now: "
-            f"{terms.cap_reason}; choose {terms.max_intensity} or less"
+            f"intensity {intensity} is above {cap.max_intensity}, which is the highest now: "
+            f"{cap.reason}; choose {cap.max_intensity} or less"
         )
     if why is None:
         return None

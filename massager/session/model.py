@@ -15,6 +15,7 @@ from firmware_protocol.link import LinkEvent
 from firmware_protocol.messages import Command, Identity, Status
 from massager.limits import INTENSITY_MAX, SITTING_MAX_MS, lease_ms, unseen_end_ms
 from massager.plan import Choice, Levels, Progress, SessionPlan
+from massager.session.caps import Cap
 
 
 class StopReason(StrEnum):
@@ -66,7 +67,8 @@ class Permit:
 
     `refusal` is why nothing may start, in words, and `hindrance` what kind of reason that is.
     `motor_on_max_ms` is what is left of the sitting and of the 24 hours. `cap_reason` says whose
-    cap `max_intensity` is.
+    cap `max_intensity` is. `caps` hold beside it, each from its moment on, in ms of real time after
+    the permit was made, in order.
     """
 
     refusal: str | None = None
@@ -74,6 +76,7 @@ class Permit:
     max_intensity: int = INTENSITY_MAX
     cap_reason: str = ""
     hindrance: Hindrance = Hindrance.LIMIT
+    caps: tuple[Cap, ...] = ()
 
 
 NO_PERMIT: Final = Permit("nobody has asked whether these feet may be massaged now", 0)
@@ -85,7 +88,9 @@ class Terms:
 
     `speed` is the controller's clock over real time (1…20). `device_id` is the only device that
     may be driven, or None for whichever answers. `max_intensity` is the person's own cap.
-    `permit` counts where the device is not simulated, or `as_real`: the handshake tells.
+    `permit` counts where the device is not simulated, or `as_real`: the handshake tells. It was
+    made at `permitted_ms` of the controller's clock, which no step of the wall clock moves; `caps`
+    are its caps on that clock, once it counts.
     """
 
     speed: int = 1
@@ -94,7 +99,9 @@ class Terms:
     cap_reason: str = "max_intensity in the config"
     motor_on_max_ms: int = SITTING_MAX_MS
     permit: Permit = NO_PERMIT
+    permitted_ms: int = 0
     as_real: bool = False
+    caps: tuple[Cap, ...] = ()
 
     def with_permit(self) -> "Terms":
         """What holds on a real device. The permit makes nothing looser."""
@@ -105,7 +112,22 @@ class Terms:
             max_intensity=min(self.max_intensity, permit.max_intensity),
             cap_reason=permit.cap_reason if is_lower else self.cap_reason,
             motor_on_max_ms=min(self.motor_on_max_ms, permit.motor_on_max_ms),
+            caps=tuple(
+                replace(cap, from_ms=self.permitted_ms + cap.from_ms * self.speed)
+                for cap in permit.caps
+            ),
         )
+
+    def cap_at(self, now_ms: int) -> Cap:
+        """The cap in force: the only place that knows it."""
+        own = Cap(0, self.max_intensity, self.cap_reason)
+        begun = [cap for cap in self.caps if cap.from_ms <= now_ms]
+        return min([own, *begun[-1:]], key=lambda cap: cap.max_intensity)
+
+    def highest_cap(self, from_ms: int, to_ms: int) -> int:
+        """The highest intensity that was allowed at any moment of this span."""
+        moments = [cap.from_ms for cap in self.caps if from_ms < cap.from_ms <= to_ms]
+        return max(self.cap_at(moment).max_intensity for moment in (from_ms, *moments))
 
     @property
     def lease_ms(self) -> int:
@@ -138,6 +160,7 @@ class Course:
     motor_on_ms: int = 0
     highest_output_permille: int = 0
     turns_until_ms: int = 0  # the motor may be on until then, if nothing more is asked for or heard
+    lowered_by: str = ""  # why the intensity is lower than was chosen
 
     # The motor counts as on from the moment a level is asked for until the device is heard to be at
     # 0, or until no lease can hold it any more: never too little, whatever is late or lost.
@@ -154,6 +177,7 @@ class Course:
             self.motor_on_ms + max(0, min(now_ms, until_ms) - self.counted_ms),
             max(self.highest_output_permille, status.output_permille),
             now_ms + self.terms.unseen_ms if is_on else now_ms,
+            self.lowered_by,
         )
 
     def counted(self, now_ms: int, *, asked: bool) -> "Course":
@@ -167,6 +191,7 @@ class Course:
             self.motor_on_ms + max(0, min(now_ms, until_ms) - self.counted_ms),
             self.highest_output_permille,
             now_ms + unseen_ms if asked else until_ms,
+            self.lowered_by,
         )
 
 

@@ -117,8 +117,20 @@ def course_of(state: State) -> Course | None:
             return state.course
 
 
+def capped(course: Course, now_ms: int) -> Course:
+    """With the intensity that the cap in force allows: lower than before, or the same."""
+    if not course.terms.caps:
+        return course  # the person's own cap was asked for with each choice
+    cap = course.terms.cap_at(now_ms)
+    if course.choice.intensity <= cap.max_intensity:
+        return course
+    choice = replace(course.choice, intensity=cap.max_intensity)
+    return replace(course, choice=choice, lowered_by=cap.reason)
+
+
 def run(course: Course, now_ms: int) -> Step:
     """Start, or go on, from the gentlest level."""
+    course = capped(course, now_ms)
     plan = continue_session(course.choice, course.levels, course.progress, 0)
     return running_tick(Running(course, plan, now_ms, 0), course, now_ms)
 
@@ -131,6 +143,8 @@ def running_tick(state: Running, course: Course, now_ms: int) -> Step:
     if course.motor_on_ms + STREAM_PERIOD_MS >= course.terms.motor_on_max_ms:
         limit = SoftStop(StopReason.SITTING_LIMIT)
         return soft_stop(replace(state, course=course), limit, now_ms)
+    if course.choice.intensity < state.plan.choice.intensity:  # a lower cap has begun
+        return replan(replace(state, course=course), progress_of(state, now_ms), now_ms)
     wanted = setpoint_at(state.plan, elapsed_ms)
     if wanted.phase is not Phase.SOFT_END and _sitting_is_over(course):
         plan = end_now(state.plan, state.setpoint_permille)
@@ -152,8 +166,15 @@ def _sitting_is_over(course: Course) -> bool:
 
 
 def replan(state: Running, progress: Progress, now_ms: int) -> Step:
-    course = state.course
-    plan = continue_session(course.choice, course.levels, progress, _level_now(state))
+    """The rest of the session by its newest choice; a soft end keeps its moment."""
+    course, level = state.course, _level_now(state, now_ms)
+    if phase_of(state, now_ms) is Phase.SOFT_END:
+        left_ms = state.plan.duration_ms - (now_ms - state.plan_from_ms)
+        done_ms = progress.massage_done_ms
+        plan = replace(state.plan, choice=course.choice, massage_done_ms=done_ms)
+        plan = end_now(plan, level, left_ms)
+    else:
+        plan = continue_session(course.choice, course.levels, progress, level)
     return running_tick(replace(state, plan=plan, plan_from_ms=now_ms), course, now_ms)
 
 
@@ -161,7 +182,7 @@ def pause(state: Live, why: PauseReason, now_ms: int) -> Step:
     if isinstance(state, Running):
         course = state.course.counted(now_ms, asked=asks_for_a_level(state))
         course = replace(course, progress=progress_of(state, now_ms))
-        paused = Paused(course, why, now_ms, _level_now(state))
+        paused = Paused(course, why, now_ms, _level_now(state, now_ms))
     elif isinstance(state, Paused):
         return replace(state, why=why, let_go_ms=now_ms), ()
     else:
@@ -213,9 +234,13 @@ def holds_session(state: Paused) -> bool:
     return state.why in (PauseReason.PERSON, PauseReason.FEET)
 
 
-def _level_now(state: Running) -> int:
-    """Where a new course begins: the output, but never above what was asked for."""
+def _level_now(state: Running, now_ms: int) -> int:
+    """Where a new course begins: the output, but never above what was asked for, nor above where a
+    ramp has come to since: many changes one after the other must not hold a fall up."""
     asked = state.setpoint_permille
+    wanted = setpoint_at(state.plan, now_ms - state.plan_from_ms)
+    if not wanted.moving_pattern:
+        asked = min(asked, wanted.level_permille)
     return min(asked, state.course.status.output_permille or asked)
 
 

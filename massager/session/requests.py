@@ -108,16 +108,17 @@ def _set_intensity(state: State, intensity: int, now_ms: int) -> Step:
     if not isinstance(state, Preflight | Running | Paused):
         return _refuse(state, "no session is running")
     course = state.course
-    highest = min(INTENSITY_MAX, course.terms.max_intensity)
+    cap = course.terms.cap_at(now_ms)
+    highest = min(INTENSITY_MAX, cap.max_intensity)
     if not INTENSITY_MIN <= intensity <= highest:
-        why = f" ({course.terms.cap_reason})" if INTENSITY_MAX >= intensity > highest else ""
+        why = f" ({cap.reason})" if INTENSITY_MAX >= intensity > highest else ""
         return _refuse(
             state, f"intensity {intensity}: it must be {INTENSITY_MIN} to {highest}{why}"
         )
     if isinstance(state, Running) and phase_of(state, now_ms) is Phase.SOFT_END:
         return _refuse(state, "the session is ending already")
     choice = replace(course.choice, intensity=intensity)
-    state = replace(state, course=replace(course, choice=choice))
+    state = replace(state, course=replace(course, choice=choice, lowered_by=""))
     if not isinstance(state, Running):
         return state, ()
     return replan(state, progress_of(state, now_ms), now_ms)

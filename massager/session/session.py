@@ -70,6 +70,7 @@ from massager.session.moves import (
     UNREACHABLE,
     Step,
     asks_for_a_level,
+    capped,
     course_until,
     hard_stop,
     is_a_level,
@@ -134,6 +135,7 @@ def _tick(state: State, now_ms: int) -> Step:
             return _stopping_tick(state, now_ms)
         case Preflight() | Running() | Paused():
             course = state.course.counted(now_ms, asked=asks_for_a_level(state))
+            course = capped(course, now_ms)
             if is_silent(state, now_ms):
                 return lose_link(replace(state, course=course), now_ms)
     match state:

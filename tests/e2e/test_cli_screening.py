@@ -5,6 +5,7 @@ Each command is a process of its own, so whatever holds here holds over restarts
 
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -350,6 +351,39 @@ def test_quiet_hours_refuse_what_is_too_strong_for_them(tmp_path: Path) -> None:
     done = massager(tmp_path, *START, "--intensity", "4")
     assert done.code == 3
     assert "intensity 4 is above 3, which is the highest now: quiet hours" in done.err
+
+
+def zone_in_which_it_is(hour: int, minute: int, second: int) -> str:
+    """For TZ: as POSIX has it, an offset to the second."""
+    wanted = hour * 3600 + minute * 60 + second
+    east_s = (wanted - int(time.time()) + 43_200) % 86_400 - 43_200
+    sign, west_s = ("-", east_s) if east_s >= 0 else ("+", -east_s)
+    return f"QQQ{sign}{west_s // 3600:02d}:{west_s // 60 % 60:02d}:{west_s % 60:02d}"
+
+
+def test_quiet_hours_that_begin_lower_a_session_softly_and_it_is_told(tmp_path: Path) -> None:
+    screened(config_folder(tmp_path), answered=date.today() - timedelta(days=2))  # noqa: DTZ011
+    quiet = '[[quiet]]\nfrom = "22:00"\nto = "07:00"\nmax_intensity = 3\n'
+    (config_folder(tmp_path) / "config.toml").write_text(quiet)
+    words = (*START, *SHORTEST, "--intensity", "6", "--json")
+    with Running(tmp_path, *words, extra={"TZ": zone_in_which_it_is(21, 59, 53)}) as session:
+        assert session.wait() == 0
+        events = [json.loads(line) for line in session.lines()]
+    why = "quiet hours from 22:00 to 07:00, 3 at most"
+    told = [event for event in events if event["event"] in ("notice", "changed")]
+    assert told == [
+        {"event": "notice", "text": "from 22:00 at most 3 (quiet hours)"},
+        {"event": "changed", "intensity": 3, "reason": why},
+    ]
+    changed = events.index(told[1])
+    outputs = [event["output_permille"] for event in events if event["event"] == "status"]
+    assert max(outputs) > 339
+    after = [event for event in events[changed:] if event["event"] == "status"][3:]
+    assert {event["intensity"] for event in after} == {3}
+    assert max(event["output_permille"] for event in after) == 339
+    with history(tmp_path) as store:
+        notes = [event.text for event in store.events(store.sessions()[0].id)]
+    assert f"intensity 3, was 6 ({why})" in notes
 
 
 # --- stop --because ------------------------------------------------------------------------------

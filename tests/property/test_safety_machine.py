@@ -21,16 +21,19 @@ from hypothesis.stateful import (
 from firmware_protocol.messages import EmergencyStop, GetStatus, Hello, SetLevel, Stop
 from massager.plan import Shape
 from massager.programs import program_names
+from massager.session.caps import Cap
 from massager.session.model import (
     Ended,
     Extend,
     HardStop,
     Idle,
     Pause,
+    Permit,
     Resume,
     SetIntensity,
     SoftStop,
     Stopping,
+    Terms,
 )
 from simulator.device import DeviceConfig
 from tests.world import World
@@ -44,6 +47,7 @@ device_faults = st.sampled_from(
         *("stall", "overheat", "over_current", "stuck_sensor", "stuck_on"),
     )
 )
+later_caps = st.lists(st.tuples(st.integers(0, 120_000), st.integers(1, 10)), max_size=3)
 waits_s = st.one_of(
     st.sampled_from((0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 5, 10, 61, 121)),
     st.integers(1, 3_000).map(lambda ms: ms / 1000),
@@ -63,6 +67,7 @@ class SafetyMachine(RuleBasedStateMachine):
         seed=st.integers(0, 1000),
         intensity=st.integers(1, 10),
         seconds=st.sampled_from((0, 1, 30, 100)),
+        caps=later_caps.map(sorted),
     )
     def switch_on(
         self,
@@ -72,9 +77,12 @@ class SafetyMachine(RuleBasedStateMachine):
         seed: int,
         intensity: int,
         seconds: int,
+        caps: list[tuple[int, int]],
     ) -> None:
         config = DeviceConfig(feet_sensor=feet_sensor, max_permille=highest)
-        self.world = World(seed=seed, datagrams=datagrams, config=config)
+        permit = Permit(caps=tuple(Cap(from_ms, cap, "quiet hours") for from_ms, cap in caps))
+        terms = Terms(permit=permit, as_real=True)
+        self.world = World(seed=seed, datagrams=datagrams, config=config, terms=terms)
         if seconds:
             self.world.start(intensity, warmup_ms=60_000, massage_ms=300_000)
             self.world.run(seconds)

@@ -24,14 +24,19 @@ from firmware_protocol.messages import (
     Stop,
 )
 from massager.plan import level_of
+from massager.session.caps import Cap
 from massager.session.model import (
     Ended,
     Extend,
     HardStop,
     Idle,
     Input,
+    Output,
+    Pause,
     Paused,
+    Preflight,
     Refuse,
+    Resume,
     Running,
     SetIntensity,
     SoftStop,
@@ -43,7 +48,17 @@ from massager.session.model import (
 )
 from massager.session.session import step, tick_period_ms
 from massager.snapshot import snapshot
-from tests.session_examples import CHOICE, IDENTITY, INPUTS, KNEADING, LIMITS, NOW, STATES, STATUS
+from tests.session_examples import (
+    CHOICE,
+    IDENTITY,
+    INPUTS,
+    KNEADING,
+    LIMITS,
+    NOW,
+    STATES,
+    STATUS,
+    STATUS_OFF,
+)
 
 SOAK = int(os.environ.get("SOAK", "1"))
 
@@ -127,6 +142,68 @@ def _judge(state: State, output: SetLevel) -> None:
         assert output.level_permille <= level_of(10, course.levels)
         assert output.level_permille >= course.levels.gentlest_permille
         assert course.motor_on_ms < 780_000
+
+
+wishes: st.SearchStrategy[Input] = st.one_of(
+    st.sampled_from((Pause(), Resume(), Extend(60_000), Tick())),
+    st.builds(SetIntensity, st.integers(1, 10)),
+)
+begins = st.sampled_from(
+    [each for each in STATES.values() if isinstance(each, Preflight | Running | Paused)]
+)
+
+
+@settings(max_examples=300 * SOAK, deadline=None)
+@given(
+    begins,
+    st.lists(st.tuples(st.integers(1, 30_000), st.integers(1, 10)), min_size=1, max_size=4),
+    st.lists(st.tuples(st.integers(0, 3_000), wishes), max_size=25),
+)
+def test_whenever_a_cap_begins_the_level_is_below_it_in_time(
+    begin: State, later: list[tuple[int, int]], life: list[tuple[int, Input]]
+) -> None:
+    """Ticks come in time, and the device does what it is asked for. 2 s and a tick are the way
+    down, half a second more where a pause comes in between and falls more slowly."""
+    assert isinstance(begin, Preflight | Running | Paused)
+    caps = [(0, 10), *((NOW + from_ms, cap) for from_ms, cap in sorted(later))]
+    terms = Terms(caps=tuple(Cap(from_ms, cap, "quiet") for from_ms, cap in caps))
+    state: State = replace(begin, course=replace(begin.course, terms=terms))
+    now_ms, intensity = NOW, begin.course.choice.intensity
+    for gap_ms, event in life:
+        until_ms = now_ms + gap_ms
+        while (period_ms := tick_period_ms(state)) and now_ms + period_ms <= until_ms:
+            now_ms += period_ms
+            state = _obeyed(*step(state, Tick(), now_ms), now_ms, caps)
+            if isinstance(state, Preflight | Running | Paused):
+                assert state.course.choice.intensity <= intensity  # nobody raises but a person
+                intensity = state.course.choice.intensity
+        now_ms = until_ms
+        state, outputs = step(state, event, now_ms)
+        is_refused = any(isinstance(each, Refuse) for each in outputs)
+        if isinstance(event, SetIntensity) and not is_refused:
+            intensity = event.intensity
+        state = _obeyed(state, outputs, now_ms, caps)
+
+
+def _obeyed(
+    state: State, outputs: tuple[Output, ...], now_ms: int, caps: list[tuple[int, int]]
+) -> State:
+    """With the device's answer to what was asked for."""
+    ends = [from_ms for from_ms, _ in caps[1:]]
+    lately = [
+        cap
+        for (from_ms, cap), to_ms in zip(caps, [*ends, now_ms + 1], strict=True)
+        if from_ms <= now_ms and to_ms > now_ms - 2_750
+    ]
+    for output in outputs:
+        if isinstance(output, SetLevel):
+            level = output.level_permille
+            assert level <= 150 + (max(lately) - 1) * 850 / 9 + 1
+            status = replace(STATUS_OFF if level == 0 else STATUS, output_permille=level)
+            status = replace(status, ceiling_permille=1000)
+            state, more = step(state, Answered(output, status), now_ms)
+            state = _obeyed(state, more, now_ms, caps)
+    return state
 
 
 @settings(max_examples=200 * SOAK, deadline=None)

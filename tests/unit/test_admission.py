@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from massager.admission import Admission, allowance_of, when
+from massager.admission import Admission, allowance_of, quiet_caps, when
 from massager.history.records import Spent, Stamp
 from massager.quiet_hours import QuietHours, quietest
 from massager.screening.profile import Answer
@@ -144,39 +144,67 @@ def test_a_sore_day_lowers_the_cap_and_says_why(tmp_path: Path) -> None:
 QUIET = QuietHours(22 * 60 + 30, 7 * 60, 3)
 
 
+def caps(*quiet: QuietHours, now: datetime) -> list[tuple[int, int]]:
+    """From which second on at most how much."""
+    found = quiet_caps(quiet, stamp(now))
+    assert all(cap.from_ms % 1000 == 0 for cap in found)
+    return [(cap.from_ms // 1000, cap.max_intensity) for cap in found]
+
+
+HOUR = 3_600
+LAST = 6 * HOUR
+
+
 @pytest.mark.parametrize(
-    ("at", "cap"),
-    [((22, 9), 10), ((22, 10), 3), ((22, 30), 3), ((2, 0), 3), ((6, 59), 3), ((7, 0), 10)],
+    ("at", "expected"),
+    [
+        ((16, 30, 0), [(LAST, 3)]),
+        ((16, 31, 0), [(LAST - 60, 3), (LAST, 3)]),
+        ((22, 29, 59), [(1, 3), (LAST, 3)]),
+        ((22, 30, 0), [(0, 3), (LAST, 3)]),
+        ((2, 0, 0), [(0, 3), (5 * HOUR, 10), (LAST, 3)]),
+        ((6, 59, 30), [(0, 3), (30, 10), (LAST, 3)]),
+        ((7, 0, 0), [(LAST, 3)]),
+    ],
 )
-def test_quiet_hours_are_a_cap_for_every_session_that_could_reach_into_them(
-    at: tuple[int, int], cap: int, tmp_path: Path
+def test_quiet_hours_are_a_cap_from_their_minute_on_and_after_6_hours_the_lowest_holds(
+    at: tuple[int, int, int], expected: list[tuple[int, int]]
 ) -> None:
-    screened(tmp_path, answered=date(2026, 11, 20))
-    moment = TEN_TO_ELEVEN.replace(hour=at[0], minute=at[1])
-    permit = may(tmp_path, QUIET, now=moment)
-    assert permit.max_intensity == cap
-    assert ("quiet hours from 22:30 to 07:00, 3 at most" in permit.cap_reason) is (cap == 3)
+    moment = TEN_TO_ELEVEN.replace(hour=at[0], minute=at[1], second=at[2])
+    assert caps(QUIET, now=moment) == expected
 
 
-def test_the_lowest_cap_counts(tmp_path: Path) -> None:
-    screened(tmp_path, answered=date(2026, 11, 20), max_intensity=2)
-    assert may(tmp_path, QUIET).max_intensity == 2
+def test_a_permit_carries_the_caps_to_come_beside_the_person_s_own(tmp_path: Path) -> None:
+    screened(tmp_path, answered=date(2026, 11, 20), max_intensity=6)
+    permit = may(tmp_path, QUIET, now=TEN_TO_ELEVEN.replace(hour=22, minute=20))
+    assert permit.max_intensity == 6
+    begins = permit.caps[0]
+    assert (begins.from_ms, begins.max_intensity) == (600_000, 3)
+    assert begins.reason == "quiet hours from 22:30 to 07:00, 3 at most"
+    assert begins.notice == "from 22:30 at most 3 (quiet hours)"
+    assert may(tmp_path).caps == ()
+
+
+def test_of_several_quiet_hours_the_lowest_cap_counts() -> None:
     louder = QuietHours(22 * 60, 23 * 60, 8)
-    assert quietest((louder, QUIET), [22 * 60 + 45]) == QUIET
-    assert quietest((louder, QUIET), [22 * 60]) == louder
-    assert quietest((louder, QUIET), [12 * 60]) is None
+    assert quietest((louder, QUIET), 22 * 60 + 45) == QUIET
+    assert quietest((louder, QUIET), 22 * 60) == louder
+    assert quietest((louder, QUIET), 12 * 60) is None
+    evening = TEN_TO_ELEVEN.replace(hour=21, minute=50)
+    assert caps(louder, QUIET, now=evening)[:3] == [(600, 8), (2_400, 3), (LAST, 3)]
 
 
-def test_quiet_hours_follow_the_clock_on_the_wall_in_summer_and_winter(tmp_path: Path) -> None:
+def test_quiet_hours_follow_the_clock_on_the_wall_in_summer_and_winter() -> None:
     """The night on which 02:00 comes twice, and the one on which it never comes."""
-    screened(tmp_path, answered=date(2026, 10, 24))
     two_to_three = QuietHours(2 * 60, 3 * 60, 1)
-    twice = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo(ZONE))
-    for moment in (twice, twice.replace(fold=1)):
-        assert may(tmp_path, two_to_three, now=moment).max_intensity == 1
-    screened(tmp_path, answered=date(2026, 3, 28))
-    skipped = datetime(2026, 3, 29, 1, 58, tzinfo=ZoneInfo(ZONE))  # two minutes on it is 03:00
-    assert may(tmp_path, two_to_three, now=skipped).max_intensity == 10
+    twice = datetime(2026, 10, 25, 1, 0, tzinfo=ZoneInfo(ZONE))
+    assert caps(two_to_three, now=twice)[:2] == [(HOUR, 1), (3 * HOUR, 10)]
+    never = datetime(2026, 3, 29, 1, 0, tzinfo=ZoneInfo(ZONE))
+    assert caps(two_to_three, now=never) == [(LAST, 1)]
+    autumn = datetime(2026, 10, 24, 22, 0, tzinfo=ZoneInfo(ZONE))  # the night has an hour more
+    assert caps(QUIET, now=autumn) == [(30 * 60, 3), (LAST, 3)]
+    night = autumn.replace(day=25, hour=1, minute=30)
+    assert caps(QUIET, now=night) == [(0, 3), (LAST, 3)]
 
 
 # --- dose -----------------------------------------------------------------------------------------

@@ -111,6 +111,30 @@ def test_changes_by_a_person_are_told() -> None:
     ]
 
 
+def test_a_cap_is_told_once_before_it_begins_and_when_it_lowers_the_intensity() -> None:
+    why = "quiet hours from 22:00 to 07:00, 3 at most"
+    ahead = "from 22:00 at most 3 (quiet hours)"
+    seen = [
+        at("massage", 0, cap_ahead=ahead),
+        at("massage", 250, cap_ahead=ahead),
+        at("massage", 500, intensity=3, lowered_by=why),
+        at("massage", 750, intensity=3, lowered_by=why),
+        at("massage", 900, intensity=2),
+    ]
+
+    told_of = [event for event in told(*seen) if event["event"] in ("notice", "changed")]
+    assert told_of == [
+        {"event": "notice", "text": ahead},
+        {"event": "changed", "intensity": 3, "reason": why},
+        {"event": "changed", "intensity": 2},
+    ]
+    assert [sentence_of(event, seen[-1]) for event in told_of] == [
+        "From 22:00 at most 3 (quiet hours).",
+        "Intensity 3: quiet hours from 22:00 to 07:00, 3 at most.",
+        "Intensity 2.",
+    ]
+
+
 def test_the_end_carries_reason_seconds_highest_output_and_exit_code() -> None:
     over = Snapshot(
         "ended",

@@ -41,6 +41,13 @@ def test_it_shows_phase_choice_device_both_levels_time_left_and_how_to_stop() ->
     ]
 
 
+def test_a_cap_stands_there_before_it_begins_and_while_it_lowers_the_intensity() -> None:
+    ahead = picture(massage(cap_ahead="from 22:00 at most 3 (quiet hours)"))
+    assert "From 22:00 at most 3 (quiet hours).\n" in ahead
+    lowered = picture(massage(lowered_by="quiet hours from 22:00 to 07:00, 3 at most"))
+    assert "Quiet hours from 22:00 to 07:00, 3 at most.\n" in lowered
+
+
 @pytest.mark.parametrize("width", range(20, 121))
 @pytest.mark.parametrize("blocks", [True, False])
 def test_no_line_is_wider_than_the_terminal(width: int, blocks: bool) -> None:

@@ -13,6 +13,7 @@ from firmware_protocol.messages import Command, Hello, SetLevel
 from massager.controller import Controller
 from massager.errors import ConnectionLost, NoDevice, PortMissing
 from massager.programs import program_names
+from massager.session.caps import Cap
 from massager.session.model import (
     Arming,
     Ended,
@@ -22,6 +23,7 @@ from massager.session.model import (
     Pause,
     Paused,
     PauseReason,
+    Permit,
     Preflight,
     Request,
     Resume,
@@ -131,6 +133,22 @@ def test_a_session_at_20_times_the_speed_runs_the_same_course() -> None:
         assert world.check() == []
         assert 580_000 <= world.now_ms <= 580_500
         assert world.loop.time() < 30
+
+
+def test_a_cap_that_begins_is_kept_by_the_motor_to_the_moment_and_softly() -> None:
+    """The permit is made 5 s after the controller, and the start comes 7 s later."""
+    with World(terms=Terms(as_real=True)) as world:
+        world.run(5)
+        world.controller.permit(Permit(caps=(Cap(200_000, 3, "quiet hours"),)))
+        world.run(7)
+        world.start(6, warmup_ms=60_000)
+        world.run_until_ended()
+        assert world.check() == []
+        lowered = [row for row in world.rows if row.device_ms >= 205_000]
+        falls = [row for row in lowered if row.output < 622]
+        assert {row.output for row in world.rows if 150_000 < row.device_ms < 205_000} == {622}
+        assert 205_000 < falls[0].device_ms <= 205_500
+        assert max(row.output for row in lowered if row.device_ms > 206_000) == 339
 
 
 def test_thirteen_minutes_of_motor_on_are_the_end_whatever_a_person_does() -> None:

@@ -253,6 +253,23 @@ def test_a_cap_below_the_device_s_own_is_judged() -> None:
     assert [text[:2] for text in check_trace(rows, cap_permille=150)] == ["I4"]
 
 
+def test_a_cap_that_begins_must_be_kept_6250_ms_later() -> None:
+    def judged(ms: int, output: int, cap_permille: int = 150) -> list[str]:
+        judge = Judge()
+        judge.cap_from(1_000, cap_permille)
+        judge.cap_from(20_000, 1000)
+        higher = row(ms, "tick", output, setpoint=200, ceiling=200)
+        for each in (*STARTED, *ticks(100, ms - 100), higher):
+            judge.see(each)
+        return [text for text in judge.violations if text[:2] == "I4"]
+
+    assert judged(7_200, 151) == []
+    assert len(judged(7_300, 151)) == 1
+    assert judged(7_300, 150) == []
+    assert judged(7_300, 151, cap_permille=151) == []
+    assert judged(20_000, 151) == []
+
+
 def test_another_gentlest_level_is_judged() -> None:
     rows = [boot(), hello(10), row(20, "set_level", setpoint=300, ceiling=200)]
     assert check_trace([*rows, row(21, "gate", 200, setpoint=300, ceiling=200)], gentlest=200) == []

@@ -29,6 +29,7 @@ from massager.daemon.paperwork import NoOffice, NoPapers, Office
 from massager.errors import PortBusy
 from massager.plan import Choice, Shape
 from massager.programs import load_program
+from massager.session.caps import Cap
 from massager.session.model import (
     Extend,
     HardStop,
@@ -341,6 +342,20 @@ async def test_a_start_waits_for_an_absent_device_and_takes_it_when_it_comes() -
         assert isinstance(await starting, Started)
 
 
+async def test_caps_count_from_the_permit_however_long_the_device_is_looked_for() -> None:
+    device = Device()
+    device.unplug()
+    async with kept(device, office=OtherOffice(kind=NightPapers)) as keeper:
+        starting = asyncio.ensure_future(keeper.start(order()))
+        await asyncio.sleep(10)
+        device.replug()
+        assert isinstance(await starting, Started)
+        assert keeper.snapshot().cap_ahead == "from 22:00 at most 3"
+        await asyncio.sleep(59)  # of the minute 10 s and more were over
+        assert (keeper.snapshot().intensity, keeper.snapshot().lowered_by) == (3, "night")
+        keeper.request(SoftStop())
+
+
 async def test_a_start_does_not_wait_until_another_program_lets_go_of_the_port() -> None:
     """That program may end because somebody has stopped its session."""
     device = Busy()
@@ -458,6 +473,14 @@ class SlowPapers(NoPapers):
 
     async def end(self, ended: Snapshot) -> None:
         await asyncio.sleep(2)
+
+
+class NightPapers(NoPapers):
+    """Quiet hours begin in a minute."""
+
+    async def admit(self) -> Terms:
+        caps = (Cap(60_000, 3, "night", "from 22:00 at most 3"),)
+        return Terms(permit=Permit(caps=caps), as_real=True)
 
 
 class FailingPapers(NoPapers):

@@ -343,11 +343,12 @@ def test_a_rise_that_the_massage_is_too_short_for_ends_below_the_target() -> Non
     )
 
 
-def test_a_fall_that_the_massage_is_too_short_for_ends_in_the_soft_end() -> None:
+def test_a_fall_that_the_massage_is_too_short_for_goes_on_as_quickly_in_the_soft_end() -> None:
     plan = continue_session(choice(intensity=1), LEVELS, Progress(0, 850, 450_000), 1000)
     assert plan.segments == (
         Ramp(Phase.MASSAGE, 850, 1000, 575),
-        Ramp(Phase.SOFT_END, 10_000, 575, 150),
+        Ramp(Phase.SOFT_END, 850, 575, 150),
+        Hold(Phase.SOFT_END, 9_150, 150),
     )
 
 

@@ -95,6 +95,15 @@ def test_what_a_person_changes_has_its_line() -> None:
     ]
 
 
+def test_a_cap_that_lowers_the_intensity_has_its_line_with_the_reason() -> None:
+    log = after_start()
+    why = "quiet hours from 22:00 to 07:00, 3 at most"
+    lowered = replace(RUNS, intensity=3, lowered_by=why)
+    assert notes(log.of(lowered)) == [(4_000, "change", f"intensity 3, was 6 ({why})")]
+    assert notes(log.of(lowered)) == []
+    assert notes(log.of(replace(RUNS, intensity=2))) == [(4_000, "change", "intensity 2, was 3")]
+
+
 def test_an_end_says_why_and_a_fault_is_called_one() -> None:
     log = after_start()
     stopping = replace(RUNS, phase="stopping", reason="stalled", detail="the motor is blocked")
