@@ -145,13 +145,21 @@ class SessionPapers:
             return refused
         try:
             spent = await self._recording.begin()
+            office.learn(device.person, spent)
+            permit = await self._permit(spent)
         except HistoryUnusable as error:
             permit = Permit(str(error), 0, hindrance=Hindrance.HISTORY)
-        else:
-            office.learn(device.person, spent)
-            admission = office.admission.of(device.person)
-            permit = admission.permit(self._choice, spent, stamps.now())
         return replace(terms, permit=permit)
+
+    async def _permit(self, spent: list[Spent]) -> Permit:
+        """Read in the history's thread: a disk that hangs must not hold up another's session.
+
+        Raises HistoryUnusable where it hangs for too long.
+        """
+        admission = self._office.admission.of(self._device.person)
+        return await self._office.history.ask(
+            lambda _: admission.permit(self._choice, spent, stamps.now())
+        )
 
     async def follow(self, session: Followed) -> None:
         """Until its end."""
