@@ -65,6 +65,10 @@ def _show(config: "Config", environ: Mapping[str, str]) -> None:
     from massager.programs import program_names
 
     ids, node = DeviceIds(ids_path(environ)), node_topics(config)
+    if not config.devices:
+        _warn(
+            "the config names no device; `massager serve --device sim:` offers one as sim-massager"
+        )
     for device in config.devices:
         name = ids.id_of(device)
         if name is None:

@@ -7,7 +7,7 @@ One JSON object on `<prefix>/<id>/command`, at most 1024 bytes:
     {"action": "resume", "at": …}
     {"action": "extend", "at": …, "minutes": 1}
     {"action": "clear", "at": …}                     take back what is latched
-    {"action": "pause"}
+    {"action": "pause"}                              with or without `at`
     {"action": "stop"}                               and anything at all on `<prefix>/<id>/stop`
     {"action": "emergency_stop"}
 
@@ -21,6 +21,7 @@ What a start leaves out is as the entities show it. Nothing is clamped, nothing 
 """
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic import (
@@ -140,9 +141,10 @@ class ClearCommand(_Model):
 
 
 class PauseCommand(_Model):
-    """Fall to 0 and wait."""
+    """Fall to 0 and wait; taken however old it is."""
 
     action: Literal["pause"]
+    at: At | None = None
 
 
 class StopCommand(_Model):
@@ -177,12 +179,14 @@ RULES: Final = {
     "id": "a text of at most 64 characters",
     "intensity": f"a whole number from {INTENSITY_MIN} to {INTENSITY_MAX}",
     "minutes": (
-        f"in whole or half minutes, from {MASSAGE_MIN_MS // 60_000} to {MASSAGE_MAX_MS // 60_000} "
-        f"for a session and at most {EXTEND_MAX_MIN} to extend one"
+        f"a number from {MASSAGE_MIN_MS // 60_000} to {MASSAGE_MAX_MS // 60_000}, in steps of 0.5"
     ),
     "warmup": f"a number of seconds from {WARMUP_MIN_MS // 1000} to {WARMUP_MAX_MS // 1000}",
     "shape": "linear or hold",
     "program": "the name of a program",
+}
+_RULES_OF: Final[Mapping[tuple[object, str], str]] = {
+    ("extend", "minutes"): f"a number above 0 and up to {EXTEND_MAX_MIN}, in steps of 0.5"
 }
 
 
@@ -290,4 +294,4 @@ def _in_words(error: ValidationError) -> str:
         return f"{key[:40]!a} is no key of this command"
     if first["type"] == "missing":
         return f"{key} is missing: {RULES[key]}"
-    return f"{key} is {RULES[key]}"
+    return f"{key} is {_RULES_OF.get((first['loc'][0], key)) or RULES[key]}"

@@ -41,7 +41,7 @@ from massager.home_assistant.commands import (
 )
 from massager.home_assistant.discovery import Announced, Announcer, config_payload
 from massager.home_assistant.outbox import Outbox
-from massager.home_assistant.replay import Freshness, Stale
+from massager.home_assistant.replay import Freshness
 from massager.home_assistant.seeing import Eye, Keeper
 from massager.home_assistant.states import (
     Chosen,
@@ -107,7 +107,7 @@ class Desk:
         except BadCommand as bad:
             if self.serving and self._may_ask():
                 about = bad.about
-                self._refuse(about.get("action"), about.get("id"), "bad request", str(bad))
+                self._turn_away(about.get("action"), about.get("id"), "bad request", str(bad))
             return
         if isinstance(command, StopCommand | EmergencyStopCommand):
             self._stop(command)
@@ -128,7 +128,7 @@ class Desk:
             command.at, command, self._now_ms(), is_set=isinstance(command, SetCommand)
         )
         if stale is not None:
-            self._refuse_stale(command, stale)
+            self._turn_away(command.action, command.id, stale.kind, stale.why)
             return
         match command:
             case StartCommand():
@@ -188,7 +188,7 @@ class Desk:
         try:
             choice = self._choice({**_table(self._chosen), **known}, command.shape)
         except MassagerError as error:
-            self._refuse(command.action, command.id, "bad request", str(error))
+            self._turn_away(command.action, command.id, "bad request", str(error))
             return
         if not self._is_busy(command):  # asked for now: a stop that comes next ends it
             starting = self.keeper.start(Order(choice, Origin.MQTT))
@@ -263,10 +263,11 @@ class Desk:
         )
         self.show(again=True)
 
-    def _refuse_stale(self, command: Fresh, stale: Stale) -> None:
-        if isinstance(command, StartCommand):
-            self._say("refused", kind=stale.kind, reason=stale.why, message=stale.why)
-        self._refuse(command.action, command.id, stale.kind, stale.why)
+    def _turn_away(self, action: str | None, identifier: str | None, kind: str, why: str) -> None:
+        """Refuse what never came to the keeper: of a start, it is told here that it was refused."""
+        if action == "start":
+            self._say("refused", kind=kind, reason=why, message=why, origin=Origin.MQTT.value)
+        self._refuse(action, identifier, kind, why)
 
     def heard(self, event: DaemonEvent) -> None:
         """Something has happened to this device, whoever wanted it."""

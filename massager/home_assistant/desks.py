@@ -159,6 +159,9 @@ class Desks:
                 f"{desk.keeper.name}: {owner.other} keeps the device {desk.device} already; it is "
                 "not offered here as well (asked again every minute)",
             )
+        else:
+            text = f"{desk.keeper.name}: offered on the broker as {desk.device}"
+            self._notices.tell(desk.keeper.name, text, logging.INFO)
         desk.keeper.forbid(
             None
             if is_ours

@@ -165,6 +165,8 @@ async def test_a_refused_command_changes_nothing_says_why_and_shows_the_truth_ag
             )
             assert listener.state["intensity"] == 3
             assert reason in listener.state["last_error"]
+        told = [(each["event_type"], each["kind"]) for each in listener.said(f"{OWN}/event")]
+        assert told == [("refused", "limit"), ("refused", "bad request")]  # of the two starts
         assert (home.starts, home.output) == (0, 0)
 
 

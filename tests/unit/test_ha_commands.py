@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from massager.home_assistant.commands import (
     BadCommand,
     EmergencyStopCommand,
+    PauseCommand,
     SetCommand,
     StartCommand,
     StopCommand,
@@ -54,6 +55,20 @@ def test_when_it_was_made_is_seconds_or_iso_with_an_offset() -> None:
 )
 def test_what_is_no_moment_is_refused(at: object) -> None:
     assert refused(said(action="start", at=at)).startswith("at is when it was made")
+
+
+@pytest.mark.parametrize("more", [{}, {"at": AT}, {"at": 1.0}])
+def test_a_pause_is_taken_with_its_moment_and_without(more: dict[str, float]) -> None:
+    assert isinstance(parse_command(said(action="pause", **more)), PauseCommand)
+
+
+def test_minutes_are_refused_with_the_range_of_their_own_command() -> None:
+    assert refused(said(action="start", at=AT, minutes=10.5)) == (
+        "minutes is a number from 5 to 10, in steps of 0.5"
+    )
+    assert refused(said(action="extend", at=AT, minutes=5.5)) == (
+        "minutes is a number above 0 and up to 5, in steps of 0.5"
+    )
 
 
 def test_a_start_without_its_moment_is_refused_with_what_is_missing() -> None:
