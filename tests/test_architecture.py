@@ -22,6 +22,7 @@ PURE = (
     "massager/dose.py",
     "massager/ages.py",
     "massager/limits.py",
+    "massager/strict_json.py",
     "massager/history/records.py",
     "massager/history/session_log.py",
     *(

@@ -57,6 +57,7 @@ from massager.session.model import (
     SoftStop,
 )
 from massager.snapshot import Snapshot
+from massager.strict_json import NotOneObject, read_object
 
 REQUEST_MAX_BYTES: Final = 1_024
 
@@ -222,16 +223,10 @@ class BadRequest(ValueError):
 
 def parse_request(line: bytes) -> Request:
     """The request in one line. Raises BadRequest for whatever is not exactly one."""
-    if len(line) > REQUEST_MAX_BYTES:
-        raise BadRequest(f"a request is at most {REQUEST_MAX_BYTES} bytes long")
     try:
-        found = json.loads(line, object_pairs_hook=_object, parse_constant=_no_number)
-    except BadRequest:
-        raise
-    except (ValueError, RecursionError):
-        raise BadRequest("a request is one JSON object in UTF-8 on one line") from None
-    if not isinstance(found, dict):
-        raise BadRequest("a request is a JSON object")
+        found = read_object(line, REQUEST_MAX_BYTES, "a request")
+    except NotOneObject as error:
+        raise BadRequest(str(error)) from None
     if found.get("request") == "stop":
         return StopRequest(request="stop", now=bool(found.get("now")))
     try:
@@ -256,17 +251,6 @@ def as_dict(record: Snapshot) -> dict[str, Any]:
 
 
 _SNAPSHOT_FIELDS: Final = tuple(field.name for field in fields(Snapshot))
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise BadRequest("a key stands twice in a request")
-    return found
-
-
-def _no_number(name: str) -> None:
-    raise BadRequest(f"{name} is no number")
 
 
 def _in_words(error: ValidationError) -> str:

@@ -44,6 +44,7 @@ from massager.limits import (
     WARMUP_MAX_MS,
     WARMUP_MIN_MS,
 )
+from massager.strict_json import NotOneObject, read_object
 
 COMMAND_MAX_BYTES: Final = 1_024
 _EMERGENCY_WORDS: Final = (b"emergency", b"emergency_stop", b"now")
@@ -204,12 +205,12 @@ def parse_command(payload: bytes) -> Command:
     A stop is taken whatever else stands beside it, and even where nothing else can be read.
     """
     try:
-        found = _table(payload)
-    except BadCommand:
+        found = read_object(payload, COMMAND_MAX_BYTES, "a command")
+    except NotOneObject as error:
         for word in (b'"emergency_stop"', b'"stop"'):
             if word in payload[:COMMAND_MAX_BYTES]:
                 return _COMMAND.validate_python({"action": word.decode().strip('"')})
-        raise
+        raise BadCommand(str(error)) from None
     about = {
         key: found[key]
         for key in ("action", "id")
@@ -256,31 +257,6 @@ def reply(action: str | None, identifier: str | None, **more: Any) -> bytes:
     known = {"action": action, "id": identifier}
     table = {**more, **{key: value for key, value in known.items() if value is not None}}
     return json.dumps(table, ensure_ascii=True).encode()
-
-
-def _table(payload: bytes) -> dict[str, Any]:
-    if len(payload) > COMMAND_MAX_BYTES:
-        raise BadCommand(f"a command is at most {COMMAND_MAX_BYTES} bytes long")
-    try:
-        found = json.loads(payload, object_pairs_hook=_object, parse_constant=_no_number)
-    except BadCommand:
-        raise
-    except (ValueError, RecursionError):
-        raise BadCommand('a command is one JSON object in UTF-8, as {"action": "stop"}') from None
-    if not isinstance(found, dict):
-        raise BadCommand('a command is a JSON object, as {"action": "stop"}')
-    return found
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise BadCommand("a key stands twice in a command")
-    return found
-
-
-def _no_number(name: str) -> None:
-    raise BadCommand(f"{name} is no number")
 
 
 def _in_words(error: ValidationError) -> str:
