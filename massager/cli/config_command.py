@@ -10,6 +10,7 @@ from massager.errors import ConfigError, ExitCode, MassagerError, UsageError
 
 if TYPE_CHECKING:
     from massager.config.config import Config
+    from massager.config.devices import DeviceSettings
 
 ACTIONS: Final = ("show", "path", "check")
 
@@ -70,16 +71,34 @@ def _show(environ: Mapping[str, str], *, as_json: bool) -> None:
             }
             for each in settings
         ]
-        _say_json({"path": str(config.path), "exists": exists, "settings": found})
+        devices = [dict(_about(device)) | {"name": device.name} for device in config.devices]
+        path = str(config.path)
+        _say_json({"path": path, "exists": exists, "settings": found, "devices": devices})
         return
     _say(f"{config.path}{'' if exists else ' (no file yet: the defaults hold)'}")
     for device in config.devices if len(config.devices) > 1 else ():
-        _say(f"  {'device ' + device.name:<22}{device.url}")
+        url, *more = _about(device)
+        _say(
+            f"  device {device.name}: {url[1]}{''.join(f', {key} {value}' for key, value in more)}"
+        )
+    width = max(len(each.key) for each in settings)
     for each in settings:
         value = "not set" if each.value is None else _text(each.value)
         origin = "" if each.value is None else f"  ({each.origin})"
-        _say(f"  {each.key:<22}{value}{origin}")
+        _say(f"  {each.key:<{width}}  {value}{origin}")
     _warn(config)
+
+
+def _about(device: "DeviceSettings") -> Iterator[tuple[str, str | int]]:
+    """What holds for one device, its URL first; what is not given is left out."""
+    yield "url", str(device.url)
+    if device.device_id is not None:
+        yield "device_id", device.device_id
+    yield "max_intensity", device.max_intensity
+    if device.remote_start is not None:
+        yield "remote.start", device.remote_start.value
+    if device.person:
+        yield "person", device.person
 
 
 def _check(environ: Mapping[str, str], *, as_json: bool) -> None:

@@ -46,6 +46,31 @@ def environ(path: Path, **extra: str) -> dict[str, str]:
     return {"MASSAGER_CONFIG": str(path), "HOME": str(path.parent), **extra}
 
 
+def test_show_tells_what_holds_for_each_of_several_devices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[[devices]]\nname = "bed"\ndevice = "sim:"\nperson = "anna"\nremote.start = "armed"\n'
+        '[[devices]]\nname = "sofa"\ndevice = "tcp://sofa:1"\nperson = "ben"\nmax_intensity = 4\n'
+    )
+    assert run(arguments(), environ(path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == [
+        "  device bed: sim:, max_intensity 10, remote.start armed, person anna",
+        "  device sofa: tcp://sofa:1, max_intensity 4, person ben",
+    ]
+    assert "  home_assistant.discovery         true  (default)" in lines
+
+    assert run(arguments("--json"), environ(path)) == 0
+    assert json.loads(capsys.readouterr().out)["devices"][1] == {
+        "name": "sofa",
+        "url": "tcp://sofa:1",
+        "max_intensity": 4,
+        "person": "ben",
+    }
+
+
 def test_show_names_every_value_and_where_it_comes_from(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
