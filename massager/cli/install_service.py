@@ -93,7 +93,7 @@ def _what_next(args: Namespace, config: Path, has_device: bool) -> str:
         lines.append("To let it run while you are not logged in: loginctl enable-linger")
     else:
         lines += [
-            "To use it as yourself: adduser YOU massager, and log in anew.",
+            "To use it as yourself: sudo usermod -aG massager $USER, and log in anew.",
             "Before a real device is driven, answer its questions, once: "
             f"sudo -u massager MASSAGER_CONFIG={config} {_program()} screening",
         ]
