@@ -21,9 +21,15 @@ class Daemon:
         own.mkdir(exist_ok=True)
         self._running = Running(own, "serve", *flags, extra={**beside(folder), **(extra or {})})
         self.process = self._running.process
-        wait_until(
-            lambda: "ready:" in self.log() or self.process.poll() is not None, "the daemon is ready"
-        )
+        try:
+            wait_until(
+                lambda: "ready:" in self.log() or self.process.poll() is not None,
+                "the daemon is ready",
+            )
+        except AssertionError:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def __enter__(self) -> Self:
         return self
