@@ -75,7 +75,7 @@ class Admission:
         if why is not None:
             return Permit(why + _why_so_little(spent, now), 0)
         caps = quiet_caps(self.quiet, now)
-        return Permit(None, allowance.session_max_ms, profile.cap, profile.cap_reason, caps=caps)
+        return Permit(None, allowance.left_ms, profile.cap, profile.cap_reason, caps=caps)
 
     def _not_screened(self, profile: Profile | None, now: Stamp) -> str | None:
         missing = what_is_missing(profile, questions(), local(now, 0).date())
@@ -139,7 +139,7 @@ def _minute_of(now: Stamp, in_ms: int) -> int:
 
 
 def _use(spent: Spent) -> Use:
-    return Use(spent.motor_on_ms, spent.began, spent.ended, spent.seen_end)
+    return Use(spent.motor_on_ms, spent.began, spent.ended, spent.seen_end, spent.speed)
 
 
 def _why_so_little(spent: Sequence[Spent], now: Stamp) -> str:

@@ -30,13 +30,14 @@ class Use:
     """A session that used these feet's allowance. `ended` is None while it runs.
 
     `seen_end`: the device itself confirmed that the motor is off. Without that it may have turned
-    until its lease ran out.
+    until its lease ran out. `speed` of a simulated device that counts: its lease runs in its time.
     """
 
     motor_on_ms: int
     began: Moment
     ended: Moment | None
     seen_end: bool = True
+    speed: int = 1
 
     @property
     def counts_ms(self) -> int:
@@ -51,7 +52,7 @@ class Use:
 
     @property
     def _unseen_ms(self) -> int:
-        return 0 if self.seen_end else unseen_end_ms()
+        return 0 if self.seen_end else unseen_end_ms(self.speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,6 @@ class Allowance:
     def left_ms(self) -> int:
         """What a session may take now."""
         return 0 if self.is_running else min(self.sitting_left_ms, self.day_left_ms)
-
-    @property
-    def session_max_ms(self) -> int:
-        """Where a session has to end: what turns on while a device is lost must still fit."""
-        return max(0, self.left_ms - unseen_end_ms())
 
     @property
     def fresh_in_ms(self) -> int | None:

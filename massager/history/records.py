@@ -139,3 +139,4 @@ class Spent:
     ended: Stamp | None
     seen_end: bool
     assumed: bool = False
+    speed: int = 1

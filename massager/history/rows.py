@@ -73,17 +73,17 @@ def new_values(new: NewSession, now: Stamp) -> Row:
 
 
 SPENT_COLUMNS: Final = (
-    *("motor_on_ms", "output_confirmed", "hidden"),
+    *("motor_on_ms", "output_confirmed", "hidden", "speed"),
     *(f"{name}_{field}" for name in ("started", "ended") for field in _OF_STAMP),
 )
 
 
 def spent_of(row: Row) -> Spent:
     """A row of SPENT_COLUMNS."""
-    motor_on_ms, confirmed, hidden, *stamps = row
+    motor_on_ms, confirmed, hidden, speed, *stamps = row
     began = _stamp_of(tuple(stamps[:5]))
     ended = None if stamps[5] is None else _stamp_of(tuple(stamps[5:]))
-    return Spent(motor_on_ms, began, ended, bool(confirmed), hidden == ASSUMED)
+    return Spent(motor_on_ms, began, ended, bool(confirmed), hidden == ASSUMED, speed)
 
 
 EVENT_COLUMNS: Final = ("elapsed_ms", "at", *_OF_STAMP, "kind", "text")

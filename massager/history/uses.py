@@ -53,7 +53,7 @@ def day_ms(connection: sqlite3.Connection, now: Stamp) -> int:
     loss, an assumed sitting stands for that."""
     return max(
         sum(
-            spent.motor_on_ms + (0 if spent.seen_end else unseen_end_ms())
+            spent.motor_on_ms + (0 if spent.seen_end else unseen_end_ms(spent.speed))
             for _, spent in [*uses(connection, person)][1:]
             if spent.ended is not None and surely_passed_ms(spent.ended, now) < DAY_MS
         )

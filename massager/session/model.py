@@ -104,14 +104,15 @@ class Terms:
     caps: tuple[Cap, ...] = ()
 
     def with_permit(self) -> "Terms":
-        """What holds on a real device. The permit makes nothing looser."""
+        """What holds on a real device. The permit makes nothing looser, and what turns on while a
+        device is lost must still fit."""
         permit = self.permit
         is_lower = permit.max_intensity < self.max_intensity
         return replace(
             self,
             max_intensity=min(self.max_intensity, permit.max_intensity),
             cap_reason=permit.cap_reason if is_lower else self.cap_reason,
-            motor_on_max_ms=min(self.motor_on_max_ms, permit.motor_on_max_ms),
+            motor_on_max_ms=min(self.motor_on_max_ms, permit.motor_on_max_ms - self.unseen_ms),
             caps=tuple(
                 replace(cap, from_ms=self.permitted_ms + cap.from_ms * self.speed)
                 for cap in permit.caps

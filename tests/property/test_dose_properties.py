@@ -40,7 +40,7 @@ class Person:
     ) -> int:
         """As much of `wanted_ms` as is left. What it took, by true time."""
         computer = self.computer
-        on_ms = min(wanted_ms, assess(self.uses, computer.now()).session_max_ms)
+        on_ms = min(wanted_ms, assess(self.uses, computer.now()).left_ms - 3_500)
         if on_ms <= 0:
             return 0
         begin, began = computer.true_ms, computer.now()

@@ -62,7 +62,7 @@ class Evenings:
         if refusal(allowance, chosen, str) is not None:
             assert need_ms(chosen) > allowance.left_ms
             return None
-        permit = Permit(None, allowance.session_max_ms)
+        permit = Permit(None, allowance.left_ms)
         begin, began = self.computer.true_ms, self.computer.now()
         with World(seed=seed, terms=Terms(as_real=True, permit=permit), sitting_ms=None) as world:
             assert world.start(8, massage_ms=minutes * MINUTE, warmup_ms=60_000) is None

@@ -65,7 +65,7 @@ def test_with_a_screening_a_whole_sitting_is_permitted(tmp_path: Path) -> None:
     screened(tmp_path, answered=date(2026, 11, 20))
     permit = may(tmp_path)
     assert (permit.refusal, permit.max_intensity) == (None, 10)
-    assert permit.motor_on_max_ms == 13 * MINUTE - 3_500
+    assert permit.motor_on_max_ms == 13 * MINUTE
 
 
 def test_an_answer_that_blocks_is_the_refusal(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_refusal_tells_the_time_from_which_it_is_allowed(tmp_path: Path) -> No
         "massage would fit now (--minutes); rest until 23:00 for a full one"
     )
     shorter = admission(tmp_path).permit(choice(massage_ms=420_000), [spent(4)], stamp())
-    assert (shorter.refusal, shorter.motor_on_max_ms) == (None, 9 * MINUTE - 3_500)
+    assert (shorter.refusal, shorter.motor_on_max_ms) == (None, 9 * MINUTE)
 
 
 def test_a_lost_history_is_named_as_the_reason(tmp_path: Path) -> None:

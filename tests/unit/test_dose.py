@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from massager.ages import surely_passed_ms
 from massager.dose import Allowance, Use, assess, need_ms, refusal
 from massager.limits import DAY_MAX_MS, SITTING_MAX_MS, SITTING_REST_MS
@@ -77,8 +79,14 @@ def test_a_controller_that_was_killed_may_have_left_a_motor_on_for_three_and_a_h
     assert allowance.fresh_in_ms == 10 * MINUTE + 3_500
 
 
-def test_a_session_ends_so_early_that_a_lost_device_keeps_the_sitting() -> None:
-    assert assess([], Computer().now()).session_max_ms == 13 * MINUTE - 3_500
+@pytest.mark.parametrize(("speed", "unseen_ms"), [(1, 3_500), (2, 8_000), (20, 26_000)])
+def test_an_end_that_nobody_saw_counts_the_lease_of_a_device_that_runs_faster(
+    speed: int, unseen_ms: int
+) -> None:
+    """A simulated one that counts: 5 s of its time are its lease, 1 s the fall, and a second of
+    ours was not written."""
+    killed = Use(60_000, Computer().now(), Computer().now(), seen_end=False, speed=speed)
+    assert killed.counts_ms == 60_000 + unseen_ms
 
 
 def test_while_a_session_runs_no_other_may_begin_on_any_device() -> None:

@@ -263,15 +263,23 @@ def test_the_feet_s_limits_hold_for_the_whole_session_on_a_real_device() -> None
     permit = Permit(motor_on_max_ms=540_000, max_intensity=7, cap_reason="a sore day")
     state, _ = answer_identity(permitted(permit), capabilities=REAL)
     assert isinstance(state, Arming)
-    assert (state.terms.motor_on_max_ms, state.terms.max_intensity) == (540_000, 7)
+    assert (state.terms.motor_on_max_ms, state.terms.max_intensity) == (536_500, 7)
     resumed, _ = answer_identity(permitted(permit, free=True, before=course()), capabilities=REAL)
     assert isinstance(resumed, Arming)
     resumed = replace(resumed, levels=LEVELS)
     armed, _ = step(resumed, Answered(SetLevel(0, 1500), STATUS_OFF), NOW)
     assert isinstance(armed, Running)
-    assert armed.course.terms.motor_on_max_ms == 540_000
+    assert armed.course.terms.motor_on_max_ms == 536_500
     why = step(armed, SetIntensity(8), NOW)[1][0]
     assert why == Refuse("intensity 8: it must be 1 to 7 (a sore day)")
+
+
+@pytest.mark.parametrize(("speed", "left_ms"), [(1, 776_500), (2, 772_000), (20, 754_000)])
+def test_a_session_ends_so_early_that_a_lost_device_keeps_the_sitting(
+    speed: int, left_ms: int
+) -> None:
+    terms = Terms(speed=speed, permit=Permit()).with_permit()
+    assert terms.motor_on_max_ms == left_ms
 
 
 def test_a_permit_makes_no_cap_of_the_config_looser() -> None:
