@@ -253,7 +253,7 @@ async def by_hand(home: Evening) -> None:
     await home.call("number", "set_value", "number.foot_massager_minutes", value=7.4)
     await until(
         "a refusal with its reason",
-        lambda: "half minutes" in (state(hass, "sensor.foot_massager_last_error") or ""),
+        lambda: "steps of 0.5" in (state(hass, "sensor.foot_massager_last_error") or ""),
     )
     assert state(hass, "number.foot_massager_minutes") == "8.0"
     await home.call("button", "press", "button.foot_massager_pause")
