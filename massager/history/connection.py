@@ -14,6 +14,7 @@ from massager.history.schema import VERSION, is_somebody_elses, migrate, version
 
 BUSY_S: Final = 2.0  # another process commits within milliseconds
 _LOG_PAGES: Final = 100  # of 4 kB: a disk that is nearly full has no room for a long log
+_CACHE_KIB: Final = 256  # else the check of half a year of sessions stays in memory, 2 MB of it
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -59,6 +60,7 @@ def connect(path: Path, mode: str = "?mode=rw") -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     except BaseException:
         connection.close()

@@ -104,6 +104,11 @@ def test_it_is_written_so_that_a_commit_lasts(place: Place) -> None:
         assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
 
 
+def test_it_keeps_at_most_256_kib_of_a_file_in_memory(place: Place) -> None:
+    with open_store(place) as store:
+        assert store._connection.execute("PRAGMA cache_size").fetchone() == (-256,)
+
+
 def test_what_a_transaction_did_not_finish_is_not_there(place: Place) -> None:
     with open_store(place) as store:
         number = store.begin(NEW, NOON).id
