@@ -19,6 +19,7 @@ _PASSWORD_MAX_BYTES: Final = 1_024
 _HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?")
 _ROW: Final = re.compile(r"\s*\[\[\s*([^\[\]]+?)\s*\]\]\s*(#.*)?")
 _ASSIGNMENT: Final = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'|\s*\.\s*)+?)\s*=""")
+_DEVICES: Final = "devices"
 _TWICE: Final = {
     "Cannot overwrite a value": "this key is given twice; give it once",
     "Cannot declare": "this table is given twice; write its keys under one",
@@ -78,7 +79,7 @@ def read_config_text(path: Path, must_exist: bool) -> ConfigText:
 def read_config_lines(path: Path) -> ConfigText:
     """What single lines of a file that is no TOML still say, for a stop. Raises nothing.
 
-    A key that two lines give differently counts as not given.
+    A key that two lines give differently counts as not given; of [[devices]] every `device` counts.
     """
     import tomllib
 
@@ -88,13 +89,20 @@ def read_config_lines(path: Path) -> ConfigText:
         return ConfigText(path)
     text = (content or b"").decode("utf-8-sig", "replace").replace("\r\n", "\n")
     table: dict[str, Any] = {}
+    devices: list[Mapping[str, object]] = []
     header = ""
     for line in text.split("\n"):
         if line.lstrip().startswith("["):
+            name = line.partition("#")[0].strip("[] \t")
             header = line if _HEADER.fullmatch(line) else "[unknown]"
+            header = _DEVICES if name.partition(".")[0] == _DEVICES else header
             continue
-        with suppress(ValueError, RecursionError):
-            _add(table, tomllib.loads(f"{header}\n{line}"))
+        with suppress(ValueError, KeyError, RecursionError):
+            if header == _DEVICES:
+                devices += [{"device": tomllib.loads(line)["device"]}]
+            else:
+                _add(table, tomllib.loads(f"{header}\n{line}"))
+    table |= {_DEVICES: devices} if devices else {}
     return ConfigText(path, table, text, bool(mode & 0o077))
 
 

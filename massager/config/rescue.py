@@ -1,18 +1,22 @@
 """What a stop can still learn from settings of which some are wrong.
 
 A mistake in the config must not keep a stop from a device that can be reached, so every key that
-matters to a stop is tried by itself, and what is wrong counts as not given.
+matters to a stop is tried by itself, and what is wrong counts as not given. Of [[devices]] only the
+URLs matter: a wrong name, cap or person keeps no stop from anybody.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
 
 from massager.config.config import Config, config_path, load_with
 from massager.config.file import ConfigText, read_config_lines, read_config_text
 from massager.config.keys import VARIABLES
 from massager.errors import ConfigError
 
-_KEYS = (
-    *("device", "device_id"),
+_OF_ONE: Final = ("device", "device_id")
+_KEYS: Final = (
+    *_OF_ONE,
     *("mqtt.username", "mqtt.password", "mqtt.password_file", "mqtt.ca_file"),
 )
 
@@ -25,40 +29,39 @@ def load_for_stop(flags: Mapping[str, object], environ: Mapping[str, str]) -> Co
     """
     whole = _file(environ)
     variables = {name: text for name, text in environ.items() if name not in VARIABLES.values()}
-    file = ConfigText(whole.path, {}, whole.text, whole.readable_by_others)
+    file = replace(whole, table={})
     config = load_with(flags, variables, file)
+    places = _places(whole.table)
     for key in _KEYS:
         if text := environ.get(VARIABLES[key]):
             more = {**variables, VARIABLES[key]: text}
             if (tried := _tried(config, key, flags, more, file)) is not None:
                 variables, config = more, tried
     for key in _KEYS:
+        if key in _OF_ONE and places:
+            continue
         if (value := _value(whole.table, key)) is not None:
-            longer = ConfigText(
-                whole.path, _with(file.table, key, value), whole.text, whole.readable_by_others
-            )
+            longer = replace(file, table=_with(file.table, key, value))
             if (tried := _tried(config, key, flags, variables, longer)) is not None:
                 file, config = longer, tried
-    return _with_devices(config, flags, variables, file, whole)
-
-
-def _with_devices(
-    config: Config,
-    flags: Mapping[str, object],
-    environ: Mapping[str, str],
-    file: ConfigText,
-    whole: ConfigText,
-) -> Config:
-    """And each of [[devices]] that is right by itself."""
-    tables = whole.table.get("devices")
-    good: list[object] = []
-    for table in tables if isinstance(tables, list) and config.device is None else ():
-        more = [*good, _without_person(table)]
-        longer = {**file.table, "devices": more}
-        text = ConfigText(whole.path, longer, whole.text, whole.readable_by_others)
-        if (tried := _tried(config, "devices", flags, environ, text)) is not None:
-            good, config = more, tried
+    good: list[dict[str, object]] = []
+    for number, place in enumerate(places):
+        name = str(number)  # and for an id: two that are given twice are still two devices
+        listed = [*good, {"name": name, "device_id": name, "device": place}]
+        longer = replace(file, table={**file.table, "devices": listed})
+        if (tried := _tried(config, "devices", flags, variables, longer)) is not None:
+            good, config = listed, tried
     return config
+
+
+def _places(table: Mapping[str, object]) -> list[object]:
+    """Every URL where there are [[devices]]: theirs, and that of a `device` beside them."""
+    rows = table.get("devices")
+    rows = [rows] if isinstance(rows, Mapping) else rows
+    if not isinstance(rows, list):
+        return []
+    places = [row.get("device") for row in rows if isinstance(row, Mapping)]
+    return [*places, *([table["device"]] if places and "device" in table else [])]
 
 
 def _tried(
@@ -82,13 +85,6 @@ def _file(environ: Mapping[str, str]) -> ConfigText:
         return read_config_text(path, must_exist=False)
     except ConfigError:
         return read_config_lines(path)
-
-
-def _without_person(table: object) -> object:
-    """Whose feet they are matters to no stop, and must not keep one from a device."""
-    if not isinstance(table, Mapping):
-        return table
-    return {key: value for key, value in table.items() if key != "person"}
 
 
 def _value(table: Mapping[str, object], key: str) -> object:

@@ -81,11 +81,48 @@ def test_each_device_may_name_whose_feet_it_is_for(tmp_path: Path) -> None:
     assert loaded(tmp_path, BEDROOM).persons == ()
 
 
-def test_a_stop_reaches_a_device_whose_person_is_wrong_or_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(f'{BEDROOM}person = "Anna B."\n{SOFA}', id="a person that is no name"),
+        pytest.param(f'{BEDROOM}person = "anna"\n{SOFA}', id="a person for one of them"),
+        pytest.param(f'{BEDROOM}persn = "anna"\n{SOFA}max = 1\n', id="keys that are none"),
+        pytest.param(f"{BEDROOM}max_intensity = 11\n{SOFA}", id="a cap beyond the range"),
+        pytest.param(f'{BEDROOM}device_id = ""\n{SOFA}', id="an id that is none"),
+        pytest.param((BEDROOM + SOFA).replace('"sofa"', '"bedroom"'), id="a name given twice"),
+        pytest.param((BEDROOM + SOFA).replace('"sofa"', '"a sofa"'), id="a name that is none"),
+        pytest.param(
+            f'{BEDROOM}device_id = "foot-1"\n{SOFA}device_id = "foot-1"\n', id="an id given twice"
+        ),
+        pytest.param(f"{BEDROOM}remote.start = 5\n[mqtt]\nx = 1\n{SOFA}", id="other tables"),
+        pytest.param(
+            f'device = "serial:/dev/ttyUSB0"\n{BEDROOM}{SOFA}', id="a device beside the list"
+        ),
+        pytest.param(f'device = "what?"\n{BEDROOM}{SOFA}', id="a wrong device beside the list"),
+        pytest.param(f"{BEDROOM}{SOFA}person = anna\n", id="no TOML"),
+        pytest.param(f"{BEDROOM}[devices.remote]\nstart = feet\n{SOFA}", id="no TOML in a part"),
+        pytest.param((BEDROOM + SOFA).replace("]]", "]"), id="rows that are one table twice"),
+        pytest.param(f"{BEDROOM}{SOFA}".replace("]]", "]", 1), id="a bracket too few"),
+        pytest.param(f'{BEDROOM}device = "tcp://sofa:3333"\n', id="a row without its header"),
+    ],
+)
+def test_a_stop_reaches_every_device_whatever_else_is_wrong(content: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    path.write_text(f'{BEDROOM}person = "Anna B."\n{SOFA}', encoding="utf-8")
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError):
+        load({}, {}, path)
     config = load_for_stop({}, {"MASSAGER_CONFIG": str(path)})
-    assert [device.name for device in config.devices] == ["bedroom", "sofa"]
+    found = [str(device.url) for device in config.devices]
+    assert sorted(found) == ["serial:/dev/ttyUSB0", "tcp://sofa:3333"]
+
+
+def test_a_device_whose_url_is_wrong_keeps_a_stop_from_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    wrong = '[[devices]]\nname = "attic"\ndevice = "serial?"\n'
+    path.write_text(f"{wrong}{BEDROOM}[[devices]]\nname = 5\n{SOFA}", encoding="utf-8")
+    config = load_for_stop({}, {"MASSAGER_CONFIG": str(path)})
+    found = [str(device.url) for device in config.devices]
+    assert found == ["serial:/dev/ttyUSB0", "tcp://sofa:3333"]
 
 
 def test_a_flag_or_a_variable_stands_above_the_whole_list(tmp_path: Path) -> None:
