@@ -46,6 +46,8 @@ LOOK_AGAIN_MS: Final = 50  # a status this young is not asked for again because 
 SILENT_MS: Final = (
     1_500  # while it is watched coming to rest, the device answers ten times a second
 )
+OFF_JUDGED_MS: Final = 1_000  # at output 0 the device knows after 800 ms whether the motor obeys
+OFF_CURRENT_MA: Final = 50  # at output 0 a motor draws nothing: more is looked at again
 STOP_CONFIRM_MS: Final = 5_000  # the lease and its fall take 2.5 s; then the output is unknown
 LEASE_FALL_MS: Final = 1_000  # from full strength, at the device's 1000 ‰/s, after the lease
 UNHEARD_MS: Final = 1_000  # real time: what a kill leaves unwritten; a late setpoint and its repeat

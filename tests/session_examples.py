@@ -83,7 +83,9 @@ STATUS: Final = Status(
     temperature_dc=300,
     current_ma=200,
 )
-STATUS_OFF: Final = replace(STATUS, setpoint_permille=0, ceiling_permille=150, output_permille=0)
+STATUS_OFF: Final = replace(
+    STATUS, setpoint_permille=0, ceiling_permille=150, output_permille=0, current_ma=0
+)
 
 
 def course(**changes: object) -> Course:

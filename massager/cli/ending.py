@@ -4,7 +4,7 @@ from typing import Final
 
 from massager.cli.drawing import clock
 from massager.errors import ExitCode
-from massager.session.model import StopReason
+from massager.session.model import MOTOR_MOVES, StopReason
 from massager.snapshot import Snapshot
 
 EXIT_CODES: Final = {
@@ -36,6 +36,7 @@ UNKNOWN: Final = (
     "Whether the motor is off is unknown: the device did not confirm it. "
     "If it still moves, pull the plug."
 )
+MOVES: Final = "The motor is not off, though its output is 0."
 NOTHING_MOVED: Final = "Nothing was sent that moves the motor."
 
 _LATCHED: Final = "It stays latched in the device until `massager clear`."
@@ -109,6 +110,8 @@ def motor_line(ended: Snapshot) -> str:
     """What is known of the motor after the end."""
     if ended.output_confirmed:
         return CONFIRMED
+    if ended.detail == MOTOR_MOVES:
+        return MOVES
     if ended.device is None and ended.reason != StopReason.EMERGENCY:
         return NOTHING_MOVED
     if ended.reason == StopReason.TAKEN_OVER:

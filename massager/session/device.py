@@ -28,6 +28,7 @@ from massager.limits import CAP_FALL_MS, FEET_BACK_MS, LEASE_FALL_MS, LOOK_AGAIN
 from massager.plan import level_of
 from massager.session.handshake import handshake_ended
 from massager.session.model import (
+    MOTOR_MOVES,
     Arming,
     Course,
     Ended,
@@ -56,14 +57,10 @@ from massager.session.moves import (
 )
 
 _FAULTS: Final = (
+    (Fault.STUCK_ON, StopReason.FAULT, MOTOR_MOVES),
     (Fault.EMERGENCY_STOP, StopReason.EMERGENCY, "emergency stop"),
     (Fault.OVER_TEMPERATURE, StopReason.OVERHEATED, "the motor is too hot; let it cool"),
     (Fault.STALL, StopReason.STALLED, "the motor does not turn; look what blocks it"),
-    (
-        Fault.STUCK_ON,
-        StopReason.FAULT,
-        "the motor moves though it is switched off: pull the plug",
-    ),
     (Fault.OVER_CURRENT, StopReason.FAULT, "the motor draws too much current"),
     (Fault.SENSOR, StopReason.FAULT, "a sensor of the device does not work"),
     (Fault.INTERNAL, StopReason.FAULT, "the device's own checks failed"),
@@ -154,7 +151,7 @@ def _ended_by_device(course: Course, reason: StopReason, detail: str, now_ms: in
     if reason is StopReason.TAKEN_OVER:
         return Ended(course, reason, detail, output_confirmed=False), ()
     if course.heard_ms == now_ms and course.status.output_permille == 0:
-        return Ended(course, reason, detail, output_confirmed=True), ()
+        return Ended(course, reason, detail, output_confirmed=detail != MOTOR_MOVES), ()
     return Stopping(course, reason, detail, now_ms, acknowledged=True), (GetStatus(),)
 
 

@@ -44,6 +44,10 @@ class StopReason(StrEnum):
     WRONG_DEVICE = "wrong device"
 
 
+# The end of a session whose motor does not obey: whatever the output is, it is not off.
+MOTOR_MOVES: Final = "the motor moves though it is switched off: pull the plug"
+
+
 class PauseReason(StrEnum):
     """Why the feet rest now, though the session goes on."""
 
@@ -263,6 +267,7 @@ class Stopping:
     emergency: bool = False
     acknowledged: bool = False
     heard_ms: int | None = None  # when the device last reported its output
+    off_ms: int | None = None  # since when its output is 0, though the motor draws current
 
 
 @dataclass(frozen=True, slots=True)

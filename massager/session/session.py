@@ -10,6 +10,7 @@ from typing import assert_never
 
 from firmware_protocol.link import Answered, Echoed, Nonsense, Told, Unanswered
 from firmware_protocol.messages import (
+    NOT_MEASURED_CURRENT,
     Command,
     EmergencyStop,
     GetLimits,
@@ -22,6 +23,8 @@ from firmware_protocol.messages import (
     Stop,
 )
 from massager.limits import (
+    OFF_CURRENT_MA,
+    OFF_JUDGED_MS,
     PREFLIGHT_MS,
     SILENT_MS,
     STOP_CONFIRM_MS,
@@ -42,6 +45,7 @@ from massager.session.device import (
 )
 from massager.session.handshake import arming_answered, arming_tick, handshake_ended
 from massager.session.model import (
+    MOTOR_MOVES,
     Arming,
     Ended,
     Extend,
@@ -188,14 +192,25 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
         course = course.heard(status, now_ms, asked=is_a_level(event.command))
     taken = isinstance(event.command, Stop | EmergencyStop) or state.acknowledged
     reason, detail = state.reason, state.detail
+    latched = latched_fault(status)
+    if latched is not None and latched[1] == MOTOR_MOVES:
+        return Ended(course, *latched, output_confirmed=False), ()
     if reason is StopReason.FAULT and not state.emergency:
-        reason, detail = latched_fault(status) or (reason, detail)
+        reason, detail = latched or (reason, detail)
     state = replace(state, course=course, reason=reason, detail=detail, acknowledged=taken)
     state = replace(state, heard_ms=now_ms)
-    if taken and status.output_permille == 0:
-        detail = STOPPED_LATE if detail == PULL_THE_PLUG else detail
-        return Ended(course, reason, detail, output_confirmed=True), ()
-    return state, ()
+    if not taken or status.output_permille:
+        return state, ()
+    state = replace(state, off_ms=now_ms if state.off_ms is None else state.off_ms)
+    if _has_current(status) and now_ms - (state.off_ms or 0) < OFF_JUDGED_MS:
+        return state, ()  # the device's own check has the last word
+    detail = STOPPED_LATE if detail == PULL_THE_PLUG else detail
+    return Ended(course, reason, detail, output_confirmed=True), ()
+
+
+def _has_current(status: Status) -> bool:
+    """Whether something flows through the motor, where that is measured at all."""
+    return OFF_CURRENT_MA < status.current_ma != NOT_MEASURED_CURRENT
 
 
 def _stopping_tick(state: Stopping, now_ms: int) -> Step:
@@ -206,7 +221,8 @@ def _stopping_tick(state: Stopping, now_ms: int) -> Step:
     if waited_ms >= STOP_CONFIRM_MS * patience:
         detail = PULL_THE_PLUG if state.acknowledged and heard_now else UNREACHABLE
         return Ended(course, state.reason, detail, output_confirmed=False), ()
-    if waited_ms >= STOP_ESCALATE_MS * patience and heard_now and not state.emergency:
+    does_not_fall = state.off_ms is None and waited_ms >= STOP_ESCALATE_MS * patience
+    if does_not_fall and heard_now and not state.emergency:
         return hard_stop(state, HardStop(state.reason, PULL_THE_PLUG), now_ms)
     return state, (GetStatus(),) if state.acknowledged else ()
 

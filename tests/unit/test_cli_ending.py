@@ -74,6 +74,17 @@ def test_off_is_never_said_where_the_device_did_not_confirm_it(reason: str) -> N
     assert "The motor is off" not in text
 
 
+def test_a_motor_that_moves_though_its_output_is_0_is_told() -> None:
+    detail = "the motor moves though it is switched off: pull the plug"
+
+    lines = closing_lines(ended("fault", detail=detail, output_confirmed=False), DEVICE)
+
+    assert lines == [
+        f"The session ended because of a fault: {detail}.",
+        "The motor is not off, though its output is 0.",
+    ]
+
+
 def test_a_session_that_never_reached_a_device_says_that_nothing_was_sent() -> None:
     lines = closing_lines(ended("no handshake", device=None, output_confirmed=False), DEVICE)
 

@@ -588,6 +588,34 @@ def test_a_motor_that_is_stuck_on_is_told_to_the_person() -> None:
         ended = world.run_until_ended(5)
         assert ended.reason is StopReason.FAULT
         assert "pull the plug" in ended.detail
+        assert not ended.output_confirmed
+
+
+@pytest.mark.parametrize("stop", [SoftStop(), HardStop()])
+def test_a_motor_that_does_not_obey_the_stop_is_never_said_to_be_off(
+    stop: SoftStop | HardStop,
+) -> None:
+    with World() as world:
+        world.start_and_run(60)
+        world.device(fault="stuck_on")
+        world.request(stop)
+        ended = world.run_until_ended(3)
+        off_ms = next(row.device_ms for row in reversed(world.rows) if row.why in ("gate", "tick"))
+        assert (ended.reason, ended.output_confirmed) == (StopReason.FAULT, False)
+        assert ended.detail == "the motor moves though it is switched off: pull the plug"
+        assert world.now_ms - off_ms < 1_200
+        assert world.check() == []
+
+
+def test_a_motor_that_obeys_is_said_to_be_off_within_a_fifth_of_a_second() -> None:
+    for run_ms in range(60_000, 60_200, 17):
+        with World() as world:
+            world.start_and_run(run_ms / 1000)
+            world.request(SoftStop())
+            assert world.run_until_ended(3).output_confirmed
+            (off_ms,) = [row.device_ms for row in world.rows[-20:] if row.why == "gate"][-1:]
+            assert world.output == 0
+            assert world.now_ms - off_ms <= 200
 
 
 # --- other hosts ---------------------------------------------------------------------------------

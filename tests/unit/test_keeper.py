@@ -529,8 +529,8 @@ async def test_an_emergency_stop_does_not_wait_for_a_start_s_row() -> None:
         starting = asyncio.ensure_future(keeper.start(order()))
         await asyncio.sleep(0.1)
         keeper.request(HardStop())
-        await asyncio.sleep(0.05)
         assert device.output == 0
+        await asyncio.sleep(0.25)
         assert device.trace[-1].state == "latched"
         assert (keeper.snapshot().phase, keeper.snapshot().output_confirmed) == ("ended", True)
         assert not keeper.in_session

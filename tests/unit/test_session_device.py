@@ -101,7 +101,6 @@ def test_it_is_watched_until_the_motor_is_off(name: str) -> None:
     [
         (Fault.OVER_TEMPERATURE, StopReason.OVERHEATED, "too hot"),
         (Fault.STALL, StopReason.STALLED, "does not turn"),
-        (Fault.STUCK_ON, StopReason.FAULT, "pull the plug"),
         (Fault.OVER_CURRENT, StopReason.FAULT, "current"),
         (Fault.SENSOR, StopReason.FAULT, "sensor"),
         (Fault.INTERNAL, StopReason.FAULT, "own checks"),
@@ -115,6 +114,15 @@ def test_a_latched_fault_ends_it_and_tells_the_person_what_to_do(
     why, detail = ended(hear(STATES[name], status)[0], confirmed=True)
     assert why is reason
     assert words in detail
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_motor_that_moves_though_it_is_off_is_not_said_to_be_off(name: str) -> None:
+    faults = Fault.STUCK_ON | Fault.EMERGENCY_STOP
+    status = replace(LATCHED, faults=faults, end_reason=EndReason.FAULT)
+    why, detail = ended(hear(STATES[name], status)[0], confirmed=False)
+    assert why is StopReason.FAULT
+    assert detail == "the motor moves though it is switched off: pull the plug"
 
 
 def test_a_latch_ends_it_whatever_the_device_calls_the_end() -> None:

@@ -647,6 +647,36 @@ def test_a_stop_is_confirmed_by_output_0_and_by_nothing_less() -> None:
     assert state.output_confirmed
 
 
+def test_current_at_output_0_waits_a_second_for_the_device_s_own_check_and_no_longer() -> None:
+    stopping = STATES["stopping, acknowledged"]
+    drawing = replace(STATUS_OFF, current_ma=200)
+    state, _ = step(stopping, Answered(GetStatus(), drawing), NOW)
+    for at_ms in range(100, 1_000, 100):
+        state, outputs = step(state, Tick(), NOW + at_ms)
+        assert outputs == (GetStatus(),)
+        state, _ = step(state, Answered(GetStatus(), drawing), NOW + at_ms)
+        assert isinstance(state, Stopping)
+    last, _ = step(state, Answered(GetStatus(), drawing), NOW + 1_000)
+    assert isinstance(last, Ended)
+    assert last.output_confirmed
+    none, _ = step(state, Answered(GetStatus(), replace(drawing, current_ma=50)), NOW + 300)
+    assert isinstance(none, Ended)
+
+
+def test_no_current_that_is_not_measured_delays_an_end() -> None:
+    unmeasured = replace(STATUS_OFF, current_ma=65_535)
+    state, _ = step(STATES["stopping, acknowledged"], Answered(GetStatus(), unmeasured), NOW)
+    assert isinstance(state, Ended)
+
+
+def test_a_motor_with_current_at_output_0_gets_no_emergency_stop_on_top() -> None:
+    late = Stopping(course(), StopReason.REQUESTED, "", NOW - 2_900, acknowledged=True)
+    drawing = replace(STATUS_OFF, current_ma=200)
+    state, _ = step(late, Answered(GetStatus(), drawing), NOW)
+    state, outputs = step(state, Tick(), NOW + 200)
+    assert outputs == (GetStatus(),)
+
+
 def test_a_soft_stop_that_the_motor_does_not_follow_becomes_an_emergency_stop_after_3_s() -> None:
     state, _ = step(running(), SoftStop(), NOW)
     for at_ms in range(NOW, NOW + 3_000, 100):
