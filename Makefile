@@ -70,7 +70,7 @@ soak: $(STAMP) ## the long forms: random sessions, random scripts, the safety ma
 	@$(BIN)/python -m tests.campaigns.differential --scripts $(or $(SCRIPTS),2000)
 	@SOAK=100 KILLS=500 RESTARTS=200 $(BIN)/python -m pytest --timeout 0 tests/property \
 	  tests/e2e/test_killed_controller.py tests/e2e/test_killed_history.py tests/e2e/test_killed_daemon.py \
-	  tests/e2e/test_daemon_kills.py tests/e2e/test_broker_restarts.py tests/e2e/test_four_clients.py \
+	  tests/e2e/test_broker_restarts.py tests/e2e/test_four_clients.py \
 	  tests/e2e/test_home_assistant_replays.py
 
 lock: ## write requirements-dev.txt anew from pyproject.toml
