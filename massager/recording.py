@@ -88,7 +88,9 @@ class Recording:
                 await asyncio.wait_for(followed.changed(), _LOOK_S)
 
     def see(self, now: Snapshot) -> None:
-        """The session as it is now."""
+        """The session as it is now. Nothing after `end`: a sign of life would open the row."""
+        if self._closed:
+            return
         for line in self._log.of(now):
             self._write(line)
 

@@ -171,8 +171,10 @@ class SessionPapers:
 
     async def end(self, ended: Snapshot) -> None:
         """What cannot be written is told by the log, and tried again."""
-        with suppress(HistoryUnusable):
+        try:
             await self._recording.end(ended)
+        except HistoryUnusable as error:
+            _log.warning("how the session ended is not in the history yet: %s", error)
         await self._office.refresh(self._device.person)
 
 
