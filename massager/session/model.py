@@ -131,6 +131,8 @@ class Terms:
 
     def highest_cap(self, from_ms: int, to_ms: int) -> int:
         """The highest intensity that was allowed at any moment of this span."""
+        if not self.caps:
+            return self.max_intensity
         moments = [cap.from_ms for cap in self.caps if from_ms < cap.from_ms <= to_ms]
         return max(self.cap_at(moment).max_intensity for moment in (from_ms, *moments))
 
