@@ -6,13 +6,18 @@ Everything here comes after the stop, and nothing here can fail it.
 import os
 import sys
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from massager.cli.saying import say
 from massager.errors import MassagerError
 
+if TYPE_CHECKING:
+    from massager.history.records import SessionRow, Stamp
+
 _SHOWN_MAX: Final = 80
 _WIDTH: Final = 78
+_ROWS: Final = 500
+_STOPS: Final = ("requested", "emergency")
 
 
 def note_because(text: str) -> None:
@@ -25,32 +30,52 @@ def note_because(text: str) -> None:
         _advise(word, [])
 
 
-def _noted(word: str) -> list[tuple[date, str]]:
-    """The reasons there are in the history now, with their days. Raises HistoryUnusable."""
-    from massager.ages import surely_passed_ms
+def _noted(word: str) -> list[list[tuple[date, str]]]:
+    """The reasons there are in the history now, with their days: a list for each person who was
+    stopped. Raises HistoryUnusable."""
     from massager.config.config import config_path
     from massager.history import stamps
     from massager.history.file import place_of
     from massager.history.store import Store
-    from massager.limits import DAY_MS
 
     place = place_of(os.environ, config_path(os.environ))
     if not place.path.exists():
         return []
     now = stamps.now()
     with Store.open(place, now) as store:
-        rows = store.sessions(limit=500)
-        if rows and surely_passed_ms(rows[0].seen, now) < DAY_MS:
-            store.set_because(rows[0].id, word)
-            rows = store.sessions(limit=500, person=rows[0].person)
+        stopped = _stopped(store.sessions(limit=_ROWS), now)
+        for row in stopped:
+            store.set_because(row.id, word)
+        persons = dict.fromkeys(row.person for row in stopped)
+        return [_reasons(store.sessions(limit=_ROWS, person=person)) for person in persons]
+
+
+def _stopped(rows: "list[SessionRow]", now: "Stamp") -> "list[SessionRow]":
+    """The sessions that the stop has ended: of several nobody knows which one was meant. Where it
+    has ended none, the last that moved, if that was within a day."""
+    from massager.ages import surely_passed_ms
+    from massager.history.store import ALIVE_MS
+    from massager.limits import DAY_MS
+
+    ages_ms = {row.id: surely_passed_ms(row.seen, now) for row in rows}
+    moved = [row for row in rows if row.ended is None or row.motor_on_ms > 0] or rows
+    by_age = sorted(moved, key=lambda row: ages_ms[row.id])
+    running = [row for row in by_age if row.ended is None or row.stop_reason in _STOPS]
+    just_now = [row for row in running if ages_ms[row.id] < ALIVE_MS]
+    return just_now or [row for row in by_age[:1] if ages_ms[row.id] < DAY_MS]
+
+
+def _reasons(rows: "list[SessionRow]") -> list[tuple[date, str]]:
+    from massager.history.stamps import local_time
+
     return [
-        (stamps.local_time(row.started).date(), row.because)
+        (local_time(row.started).date(), row.because.lower())
         for row in rows
         if row.because is not None and row.counts
     ]
 
 
-def _advise(word: str, noted: list[tuple[date, str]]) -> None:
+def _advise(word: str, noted: list[list[tuple[date, str]]]) -> None:
     from textwrap import fill
 
     from massager.screening.reasons import advice_by_reason, seek_care
@@ -58,8 +83,8 @@ def _advise(word: str, noted: list[tuple[date, str]]) -> None:
     advice = advice_by_reason()
     say("")
     say(fill(advice.get(word.lower(), advice["other"]), _WIDTH))
-    care = seek_care(noted, date.today())  # noqa: DTZ011 (the person's own day)
-    if care is not None:
+    today = date.today()  # noqa: DTZ011 (the person's own day)
+    for care in filter(None, (seek_care(reasons, today) for reasons in noted)):
         say("")
         say(fill(care, _WIDTH))
     if word.lower() not in advice:

@@ -72,14 +72,21 @@ def ago(ms: int) -> Stamp:
     return replace(now, utc_ms=now.utc_ms - ms, boot_ms=now.boot_ms - ms)
 
 
-def use(folder: Path, minutes: int, ended_ms_ago: int = 0) -> None:
+def use(
+    folder: Path,
+    minutes: int,
+    ended_ms_ago: int = 0,
+    *,
+    person: str = "",
+    reason: str = "completed",
+) -> None:
     """A session that has been."""
-    new = NewSession("serial:/dev/ttyUSB0", "classic", 3, 8, 90, "terminal")
+    new = NewSession("serial:/dev/ttyUSB0", "classic", 3, 8, 90, "terminal", person=person)
     with history(folder) as store:
         number = store.begin(new, ago(ended_ms_ago + minutes * MINUTE)).id
         with store.transaction():
             store.identified(number, Identified("foot-1", False, True))
-            end = End(ago(ended_ms_ago), "completed", "", minutes * MINUTE, 500, True)
+            end = End(ago(ended_ms_ago), reason, "", minutes * MINUTE, 500, True)
             store.end(number, end)
         store.note_counting(ago(ended_ms_ago))
 
@@ -414,6 +421,55 @@ def test_a_reason_that_nobody_knows_stops_all_the_same(tmp_path: Path) -> None:
     assert row.because is not None
     assert row.because.isprintable()
     assert len(row.because) == 80
+
+
+def test_a_reason_is_noted_with_the_session_that_was_stopped_and_not_with_the_newest(
+    tmp_path: Path,
+) -> None:
+    use(tmp_path, 9, 2_000, person="anna", reason="requested")
+    use(tmp_path, 5, 60_000, person="ben", reason="requested")  # began later, ended before
+    use(tmp_path, 0, 1_000, person="ben", reason="refused")
+    assert "Pain is a reason to stop" in massager(tmp_path, "stop", "--because", "pain").out
+    noted = [(row.person, row.because) for row in rows(tmp_path) if row.because]
+    assert noted == [("anna", "pain")]
+
+
+def test_a_reason_for_a_stop_of_two_persons_is_noted_with_both(tmp_path: Path) -> None:
+    use(tmp_path, 9, 3_000, person="anna", reason="requested")
+    use(tmp_path, 5, 2_000, person="ben", reason="emergency")
+    use(tmp_path, 1, 1_000, person="carl")  # completed by itself, and felt nothing
+    massager(tmp_path, "stop", "--because", "numbness")
+    noted = {row.person: row.because for row in rows(tmp_path)}
+    assert noted == {"anna": "numbness", "ben": "numbness", "carl": None}
+
+
+def test_a_reason_that_comes_later_is_noted_with_the_last_session_of_the_day(
+    tmp_path: Path,
+) -> None:
+    use(tmp_path, 9, 25 * 60 * MINUTE, person="ben", reason="requested")
+    massager(tmp_path, "stop", "--because", "shock")
+    assert [row.because for row in rows(tmp_path)] == [None]
+    use(tmp_path, 9, 60 * MINUTE, person="anna")
+    massager(tmp_path, "stop", "--because", "shock")
+    assert [row.because for row in rows(tmp_path)] == ["shock", None]
+
+
+def test_what_reasons_add_up_to_is_one_person_s(tmp_path: Path) -> None:
+    day = 24 * 60 * MINUTE
+    for days, person in ((22, "ben"), (8, "anna"), (4, "anna")):
+        use(tmp_path, 5, days * day, person=person, reason="requested")
+        with history(tmp_path) as store:
+            store.set_because(store.sessions()[0].id, "Cramp")
+    use(tmp_path, 5, 2_000, person="ben", reason="requested")
+    assert (
+        "see a doctor or a podiatrist" not in massager(tmp_path, "stop", "--because", "cramp").out
+    )
+    use(tmp_path, 5, 1_000, person="anna")
+    with history(tmp_path) as store:  # ben's is no longer one that this stop has ended
+        end = End(ago(20_000), "requested", "", 5 * MINUTE, 500, True)
+        with store.transaction():
+            store.end(4, end)
+    assert "cramps on 3 days of" in massager(tmp_path, "stop", "--because", "cramp").out
 
 
 def test_advice_comes_after_the_word_that_nothing_could_be_stopped(tmp_path: Path) -> None:
