@@ -229,8 +229,10 @@ def _stopping_tick(state: Stopping, now_ms: int) -> Step:
 
 def unanswered(state: State, command: Command, now_ms: int) -> Step:
     match state:
-        case Arming() if isinstance(command, Hello | GetLimits):
+        case Arming() if isinstance(command, Hello):
             return handshake_ended(state, StopReason.NO_HANDSHAKE, "no massager answered"), ()
+        case Arming() if isinstance(command, GetLimits):
+            return state, (GetLimits(),)  # it has answered before; `arming_tick` gives up in time
         case Paused(link_lost_ms=int()) if isinstance(command, Hello | GetStatus):
             return state, (Identify(),)
         case _:

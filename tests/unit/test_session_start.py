@@ -11,7 +11,6 @@ from firmware_protocol.messages import (
     Feet,
     GetLimits,
     GetStatus,
-    Hello,
     Identity,
     Nak,
     Reason,
@@ -306,9 +305,8 @@ def test_an_echo_plug_is_named() -> None:
 # --- nobody there, or not ready ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("question", [HELLO, GetLimits()])
-def test_no_answer_ends_the_start(question: Hello | GetLimits) -> None:
-    state, outputs = step(ARMING, Unanswered(question), NOW)
+def test_no_answer_to_a_hello_ends_the_start() -> None:
+    state, outputs = step(ARMING, Unanswered(HELLO), NOW)
     assert ended(state) == (StopReason.NO_HANDSHAKE, "no massager answered")
     assert outputs == ()
 
@@ -317,6 +315,13 @@ def test_no_answer_ends_the_start(question: Hello | GetLimits) -> None:
 def test_no_answer_to_what_is_asked_again_does_not_end_it(question: Command) -> None:
     for state in (KNOWN, MEASURED):
         assert step(state, Unanswered(question), NOW) == (state, ())
+
+
+def test_the_limits_are_asked_for_again_until_the_start_is_given_up() -> None:
+    assert step(FREE, Unanswered(GetLimits()), NOW) == (FREE, (GetLimits(),))
+    state, outputs = step(replace(FREE, since_ms=0), Tick(), 8_000)
+    assert ended(state) == (StopReason.NO_HANDSHAKE, "the device did not become ready")
+    assert outputs == ()
 
 
 def test_a_line_that_goes_down_ends_the_start() -> None:
