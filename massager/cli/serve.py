@@ -8,10 +8,11 @@ from massager.cli.start import speed_of
 from massager.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from massager.config.config import Config
     from massager.config.devices import DeviceSettings
+    from massager.daemon.house import FrontEnd
     from massager.daemon.keeper import Keeper
     from massager.daemon.paperwork import HistoryOffice
 
@@ -58,13 +59,12 @@ def run(args: Namespace) -> int:
     from massager.daemon.paperwork import HistoryOffice
     from massager.history.file import place_of
     from massager.history.writer import History
-    from massager.home_assistant.front_end import home_assistant
     from massager.runtime_dir import claim_daemon, own_directory
 
     config = settle_device(args)
     if not config.devices:
         raise UsageError(NO_DEVICE)
-    bridge = home_assistant(config, os.environ)
+    front_ends = _front_ends(config)
     directory = own_directory(os.environ)
     _check_paths(directory, config)
     claim_daemon(directory, os.getpid())
@@ -82,12 +82,21 @@ def run(args: Namespace) -> int:
             await office.refresh(person)
         keepers = [_keeper(device, config, office, directory) for device in config.devices]
         try:
-            return await House(keepers, os.environ, () if bridge is None else (bridge,)).run()
+            return await House(keepers, os.environ, front_ends).run()
         finally:
             await history.close()
 
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(work())
+
+
+def _front_ends(config: "Config") -> "Sequence[FrontEnd]":
+    """Beside the local socket: what speaks MQTT takes its memory only where there is a broker."""
+    if config.broker is None:
+        return ()
+    from massager.home_assistant.front_end import home_assistant
+
+    return (home_assistant(config, config.broker, os.environ),)
 
 
 def _keeper(

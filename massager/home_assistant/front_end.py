@@ -1,4 +1,4 @@
-"""From the config to the bridge; None where the config names no broker."""
+"""From the config to the bridge."""
 
 import socket
 from collections.abc import Mapping
@@ -14,12 +14,10 @@ from massager.home_assistant.topics import NodeTopics, node_of
 from massager.programs import program_names
 
 
-def home_assistant(config: Config, environ: Mapping[str, str]) -> HomeAssistant | None:
-    """The front end for the daemon. Raises ConfigError."""
-    if config.broker is None:
-        return None
+def home_assistant(config: Config, broker: str, environ: Mapping[str, str]) -> HomeAssistant:
+    """The front end for the daemon, on `broker`. Raises ConfigError."""
     settings = BridgeSettings(
-        parse_broker_url(config.broker),
+        parse_broker_url(broker),
         node_topics(config),
         config.settings(),
         announcer(),

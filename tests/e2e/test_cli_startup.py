@@ -87,6 +87,24 @@ def test_a_stop_that_reaches_a_controller_loads_nothing_slow(tmp_path: Path) -> 
     assert not modules & SLOW
 
 
+def test_a_daemon_without_a_broker_loads_nothing_of_mqtt(tmp_path: Path) -> None:
+    words = ("serve", "--device", "sim:", "--log-level", "info")
+    daemon = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _path() + _TELL, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment_in(tmp_path),
+    )
+    assert daemon.stderr is not None
+    assert any("ready" in line for line in daemon.stderr)
+    daemon.terminate()
+    modules = set(daemon.stderr.read().splitlines()[-1].split())
+    daemon.stderr.close()
+    assert daemon.wait(timeout=30) == 0
+    assert "massager.daemon.house" in modules
+    assert not {name.partition(".")[0] for name in modules} & {"aiomqtt", "paho"}
+
+
 def test_a_foreground_session_stays_below_45_megabytes(tmp_path: Path) -> None:
     with Running(tmp_path, "start", "--device", "sim:", "--speed", "20") as session:
         wait_until(lambda: len(session.lines()) > 2, "the session runs")
