@@ -554,6 +554,7 @@ async def test_a_soft_stop_of_a_start_is_for_whoever_is_seen_to_drive_the_device
             starting = asyncio.ensure_future(keeper.start(order()))
             await asyncio.sleep(0.1)
             keeper.request(stop)
+            assert keeper.is_known_to_be_off is not ends
             await asyncio.sleep(2.2)  # a fall takes 2 s
             assert (device.output == 0) is ends
             assert isinstance(await starting, RefusedStart)
