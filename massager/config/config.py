@@ -17,7 +17,7 @@ do without it must not import it.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +33,9 @@ from massager.config.keys import DEFAULTS, FLAGS, NUMBERS, VARIABLES, WHOLE, YES
 from massager.config.layer import Layer
 from massager.errors import ConfigError, UsageError
 from massager.quiet_hours import QuietHours
+from massager.runtime_dir import same_device
 from massager.transports.interface import Settings
+from massager.transports.url import DeviceUrl
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,8 @@ def _merged(layers: list[Layer], file: ConfigText, environ: Mapping[str, str]) -
 def _devices(file: Layer, values: Mapping[str, Any]) -> tuple[DeviceSettings, ...]:
     """The single `device`, whatever gives it, else each of [[devices]].
 
-    A flag that gives one of those by its URL means all that is said of it there.
+    A flag that gives one of those by its URL means all that is said of it there, but is itself how
+    the device is reached.
     """
     cap = values["limits.max_intensity"]
     try:
@@ -226,9 +229,17 @@ def _devices(file: Layer, values: Mapping[str, Any]) -> tuple[DeviceSettings, ..
     table |= {"device_id": values.get("device_id")}
     table |= {"remote": {"start": values.get("remote.start")}}
     [device] = devices_of([table], cap)
-    place = place_of(device.url)
-    same = (each for each in listed if place is not None and place_of(each.url) == place)
-    return (next(same, device),)
+    for each in listed:
+        if _is_one_device(each.url, device.url):
+            return (replace(each, url=device.url, device_id=device.device_id or each.device_id),)
+    return (device,)
+
+
+def _is_one_device(one: DeviceUrl, other: DeviceUrl) -> bool:
+    place = place_of(one)
+    if place is None:
+        return False
+    return place == place_of(other) or same_device(str(one)) == same_device(str(other))
 
 
 def _tables(values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

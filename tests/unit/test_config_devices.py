@@ -81,6 +81,29 @@ def test_each_device_may_name_whose_feet_it_is_for(tmp_path: Path) -> None:
     assert loaded(tmp_path, BEDROOM).persons == ()
 
 
+def test_a_flag_reaches_the_device_as_it_says_whatever_is_said_of_that_device(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'{BEDROOM}person = "anna"\n', encoding="utf-8")
+    [device] = load({"device": "serial:/dev/ttyUSB0?baud=9600"}, {}, path).devices
+    assert str(device.url) == "serial:/dev/ttyUSB0?baud=9600"
+    assert (device.name, device.person) == ("bedroom", "anna")
+    flags = {"device": "serial:/dev/ttyUSB0"}
+    [device] = load(flags, {"MASSAGER_DEVICE_ID": "foot-2"}, path).devices
+    assert device.device_id == "foot-2"
+
+
+def test_a_flag_may_give_a_port_by_another_of_its_names(tmp_path: Path) -> None:
+    by_id = tmp_path / "usb-FTDI-port0"
+    by_id.symlink_to("/dev/ttyUSB0")
+    path = tmp_path / "config.toml"
+    content = BEDROOM.replace("/dev/ttyUSB0", str(by_id))
+    path.write_text(f'{content}max_intensity = 4\nperson = "anna"\n', encoding="utf-8")
+    [device] = load({"device": "serial:/dev/ttyUSB0"}, {}, path).devices
+    assert (device.name, device.max_intensity, device.person) == ("bedroom", 4, "anna")
+
+
 @pytest.mark.parametrize(
     "content",
     [
