@@ -150,7 +150,7 @@ def _why_so_little(spent: Sequence[Spent], now: Stamp) -> str:
         if each.ended is not None and surely_passed_ms(each.ended, now) < DAY_MS
     ]
     if any(each.assumed for each in counted):
-        return " (the history was lost, so a sitting is taken to have ended then)"
+        return " (the history was lost: a sitting counts as if it had ended when that was noticed)"
     if any(
         each.ended.boot != now.boot and not (each.ended.synchronised and now.synchronised)
         for each in counted

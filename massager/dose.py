@@ -125,7 +125,9 @@ def refusal(allowance: Allowance, choice: Choice, when: Callable[[int], str]) ->
     need, left = need_ms(choice), allowance.left_ms
     if need <= left:
         return None
-    if allowance.day_left_ms < allowance.sitting_left_ms:
+    if (
+        allowance.day_left_ms <= allowance.sitting_left_ms
+    ):  # both used up: the longer wait
         of_what = f"of the {DAY_MAX_MS // 60_000} min in any 24 hours"
     else:
         of_what = f"of the {SITTING_MAX_MS // 60_000} min of one sitting"
@@ -136,7 +138,7 @@ def refusal(allowance: Allowance, choice: Choice, when: Callable[[int], str]) ->
     wait, fresh = allowance.wait_ms(need), allowance.fresh_in_ms
     if wait is None or fresh is None:
         return text
-    if wait == fresh:
+    if when(wait) == when(fresh):
         return f"{text}; rest until {when(wait)} for a full one"
     return f"{text}; it fits from {when(wait)} on, a full sitting from {when(fresh)} on"
 

@@ -192,3 +192,12 @@ def test_the_24_hours_have_a_moment_for_this_session_and_one_for_a_full_sitting(
         "2 min of the 39 min in any 24 hours are left, and this session takes 9:45 min; "
         "it fits from +3600 s on, a full sitting from +7200 s on"
     )
+
+
+def test_where_sitting_and_day_are_used_up_the_day_is_named_and_one_moment_is_told_once() -> None:
+    """Both moments lie in one minute of the person's clock."""
+    day = Allowance(0, 0, 10 * MINUTE, ((24 * HOUR, 10 * MINUTE), (24 * HOUR + 9, 3 * MINUTE)))
+    assert refusal(day, choice(), lambda in_ms: f"+{in_ms // MINUTE} min") == (
+        "0 min of the 39 min in any 24 hours are left, and this session takes 9:45 min; "
+        "rest until +1440 min for a full one"
+    )
