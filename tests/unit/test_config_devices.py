@@ -86,8 +86,8 @@ def test_a_flag_reaches_the_device_as_it_says_whatever_is_said_of_that_device(
 ) -> None:
     path = tmp_path / "config.toml"
     path.write_text(f'{BEDROOM}person = "anna"\n', encoding="utf-8")
-    [device] = load({"device": "serial:/dev/ttyUSB0?baud=9600"}, {}, path).devices
-    assert str(device.url) == "serial:/dev/ttyUSB0?baud=9600"
+    [device] = load({"device": "serial:/dev/ttyUSB0?baud=38400"}, {}, path).devices
+    assert str(device.url) == "serial:/dev/ttyUSB0?baud=38400"
     assert (device.name, device.person) == ("bedroom", "anna")
     flags = {"device": "serial:/dev/ttyUSB0"}
     [device] = load(flags, {"MASSAGER_DEVICE_ID": "foot-2"}, path).devices
