@@ -125,9 +125,7 @@ def refusal(allowance: Allowance, choice: Choice, when: Callable[[int], str]) ->
     need, left = need_ms(choice), allowance.left_ms
     if need <= left:
         return None
-    if (
-        allowance.day_left_ms <= allowance.sitting_left_ms
-    ):  # both used up: the longer wait
+    if allowance.day_left_ms <= allowance.sitting_left_ms:  # both used up: the longer wait
         of_what = f"of the {DAY_MAX_MS // 60_000} min in any 24 hours"
     else:
         of_what = f"of the {SITTING_MAX_MS // 60_000} min of one sitting"
