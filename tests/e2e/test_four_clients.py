@@ -160,8 +160,12 @@ def _left_alone(daemon: Daemon) -> list[str]:
 
 
 def _check_answers(deeds: list[Deed]) -> None:
-    """What was not done says why. A stop is done, unless there was no way to the device."""
+    """What was not done says why. A stop is done, unless there was no way to the device. No start
+    is taken by the daemon that has heard who keeps the device."""
     for deed in deeds:
+        if (deed.client, deed.action) == ("second", "start"):
+            assert deed.ok is False, deed
+            assert deed.why.startswith("the daemon first on "), deed
         assert deed.ok or deed.ok is None or deed.why.strip(), deed
         if deed.action in STOPS and deed.client != "second" and not deed.ok:
             assert any(_were_at_once(deed, other) for other in deeds), deed
