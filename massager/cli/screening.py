@@ -222,7 +222,7 @@ def _readable(path: Path, person: str) -> "Profile | None":
 
 
 def _newest_use(config_path: Path, person: str) -> "Used | None":
-    """The person's newest session of a real device that moved the motor and has ended."""
+    """What the next-day question is about."""
     from massager.history.file import place_of
     from massager.history.stamps import local_time
     from massager.history.store import Store
@@ -230,13 +230,12 @@ def _newest_use(config_path: Path, person: str) -> "Used | None":
 
     try:
         with Store.read(place_of(os.environ, config_path)) as store:
-            rows = store.sessions(limit=50, person=person)
+            row = store.newest_use(person)
     except HistoryUnusable:
         return None
-    for row in rows:
-        if row.counts and row.motor_on_ms > 0 and row.ended is not None:
-            return Used(row.id, local_time(row.ended).date())
-    return None
+    if row is None or row.ended is None:
+        return None
+    return Used(row.id, local_time(row.ended).date())
 
 
 def _today() -> date:

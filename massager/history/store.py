@@ -110,7 +110,8 @@ class Store:
 
     @classmethod
     def read(cls, place: Place) -> Self:
-        """For reading only: nothing is moved, made or changed. Raises HistoryUnusable."""
+        """For reading only: nothing is moved, made or changed, but for the tables of an older
+        version, which become today's. Raises HistoryUnusable."""
         if not place.path.is_file():
             raise HistoryUnusable(f"there is no history yet: {place.path} is not there")
         with explained(place.path):
@@ -124,10 +125,8 @@ class Store:
                 if not version_of(connection):
                     raise HistoryUnusable(f"there is no history yet: {place.path} is empty")
                 if version_of(connection) < VERSION:
-                    raise HistoryUnusable(
-                        f"the history {place.path} is of an older version; the next start brings "
-                        "it up to date"
-                    )
+                    with locked(place.path):
+                        checked(place.path).close()
             except BaseException:
                 connection.close()
                 raise
@@ -313,6 +312,15 @@ class Store:
             "ORDER BY id DESC LIMIT ?",
             (-(1 << 62) if since_utc_ms is None else since_utc_ms, person, person, limit),
         )
+
+    def newest_use(self, person: str = "") -> SessionRow | None:
+        """The newest session that moved a motor that counts, and is over; whose as in `spent`."""
+        found = self._sessions(
+            "WHERE NOT hidden AND counts AND motor_on_ms > 0 AND ended_utc_ms IS NOT NULL "
+            "AND (? = '' OR person IN (?, '')) ORDER BY id DESC LIMIT 1",
+            (person, person),
+        )
+        return found[0] if found else None
 
     def session(self, number: int) -> SessionRow | None:
         """One of them, if it is there."""

@@ -213,7 +213,8 @@ def test_a_lost_history_is_a_sitting_of_everybody_and_the_longest_day_of_anybody
             assert minutes_of(store, person) == [13, 13]  # anna's day but for her newest; a sitting
 
 
-def test_sessions_of_a_time_without_persons_are_kept_and_are_everybodys(place: Place) -> None:
+def older_history(place: Place) -> None:
+    """Of the version before persons, with a session of 8 min."""
     place.path.parent.mkdir(parents=True)
     connection = sqlite3.connect(place.path, isolation_level=None)
     migrate(connection, _SCRIPTS[:1])
@@ -224,10 +225,36 @@ def test_sessions_of_a_time_without_persons_are_kept_and_are_everybodys(place: P
         ("2026-11-21T13:00:00+01:00", NOON.utc_ms, NOON.boot, NOON.boot_ms),
     )
     connection.close()
+
+
+def test_sessions_of_a_time_without_persons_are_kept_and_are_everybodys(place: Place) -> None:
+    older_history(place)
     with open_store(place, later(NOON, HOUR_MS)) as store:
         [row] = store.sessions()
         assert (row.id, row.person, row.motor_on_ms) == (1, "", 480_000)
         assert minutes_of(store, "anna") == [8]
+
+
+def test_whoever_only_reads_an_older_history_sees_all_of_it(place: Place) -> None:
+    older_history(place)
+    with Store.read(place) as store:
+        assert [row.id for row in store.sessions()] == [1]
+        with pytest.raises(HistoryUnusable, match="may not be written"):
+            store.begin(NEW, NOON)
+
+
+def test_the_newest_use_is_the_person_s_or_nobodys(place: Place) -> None:
+    with open_store(place) as store:
+        assert store.newest_use("anna") is None
+        nobody = use(store)
+        anna = use(store, new=ANNA)
+        ben = use(store, new=BEN)
+        use(store, new=ANNA, motor_on_ms=0)
+        use(store, new=ANNA, who=replace(WHO, simulated=True, counts=False))
+        left_open(store, later(NOON, MINUTE_MS))
+        newest = {name: store.newest_use(name) for name in ("anna", "ben", "carla", "")}
+    found = {name: row and row.id for name, row in newest.items()}
+    assert found == {"anna": anna, "ben": ben, "carla": nobody, "": ben}
 
 
 # --- what uses up the dose ----------------------------------------------------------------------
