@@ -118,8 +118,8 @@ class Commands(Client):
             return
         name = [] if deed.device == EVERY else ["--name", deed.device]
         process = await self._spawn(*words, *name)
-        _, errors = await process.communicate()
-        deed.ok, deed.why = process.returncode == 0, errors.decode()
+        said, errors = await process.communicate()
+        deed.ok, deed.why = process.returncode == 0, (errors or said).decode()
 
     async def _start(self, deed: Deed) -> None:
         words = ["start", "--name", deed.device, "--warmup", f"{deed.mark:.3f}"]

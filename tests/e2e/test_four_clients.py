@@ -32,8 +32,9 @@ SPEED = 4
 OVER_MS = 11_000
 FALL_NS = 1_700_000_000 // SPEED
 LATE_NS = 500_000_000
-# A stop at one daemon and a start at the other that pass each other: either may be the first.
-CROSSING_NS = 500_000_000
+# A stop at the second daemon and a start at the first that pass each other: the device knows of no
+# start before its HELLO, and neither daemon of the other's, so either may be the first.
+CROSSING_NS = 1_000_000_000
 
 
 @dataclass
@@ -209,14 +210,12 @@ def _check_order(deeds: list[Deed], written: list[Written]) -> None:
 
 def _check_stops(deeds: list[Deed], evidence: Evidence) -> None:
     """After a stop that was taken, nothing moves but what was asked for after the stop was."""
-    made_ns = {
-        each.mark: each.began_ns + (CROSSING_NS if each.history == "second" else 0)
-        for each in evidence.written
-    }
+    made_ns = {each.mark: each.began_ns for each in evidence.written}
     for stop in deeds:
         if stop.action not in STOPS or not stop.ok:
             continue
+        before_ns = stop.asked_ns - (CROSSING_NS if stop.client == "second" else 0)
         by_ns = stop.answered_ns + LATE_NS + (FALL_NS if stop.action == "stop" else 0)
         for mark, turns in evidence.moved.items():
-            if made_ns[mark] < stop.asked_ns:
+            if made_ns[mark] < before_ns:
                 assert all(turn.last_ns <= by_ns for turn in turns), (stop, mark, turns)
