@@ -266,8 +266,8 @@ class Drive:
                 self._call_off(session, request)
         elif newest is not None and is_under_way(newest):
             newest.request(request)
-        else:
-            self._stop_at_rest(request)
+        elif isinstance(request, HardStop) or request == SoftStop():
+            self._stop_at_rest(request)  # a plain stop means whatever drives it
 
     def _call_off(self, session: Session, request: SoftStop | HardStop) -> None:
         """Before anything was sent for it. The order is over now, whatever it waits for.

@@ -680,6 +680,19 @@ async def test_a_stop_without_a_session_goes_to_the_device_and_is_no_error() -> 
     assert [row.why for row in device.trace].count("stop") >= 3
 
 
+async def test_whoever_hangs_up_after_a_start_was_called_off_stops_nobody_else() -> None:
+    device = Device()
+    async with kept(device) as keeper:
+        someone = await drive(device)
+        keeper.request(SoftStop(StopReason.REQUESTED, "whoever asked for it has left"))
+        await asyncio.sleep(2.2)
+        assert device.output > 0
+        keeper.request(SoftStop())
+        await asyncio.sleep(2.2)
+        assert device.output == 0
+        await someone.stop()
+
+
 async def test_an_emergency_stop_without_a_session_latches_and_is_cleared() -> None:
     device = Device()
     async with kept(device) as keeper:
