@@ -64,11 +64,12 @@ def _refuse(state: State, why: str) -> Step:
 def _start(state: State, choice: Choice, now_ms: int) -> Step:
     if not isinstance(state, Idle):
         return _refuse(state, "a session is already running; stop it first")
-    if choice.intensity > state.terms.max_intensity:
+    cap = state.terms.cap_at(now_ms)
+    if choice.intensity > cap.max_intensity:
         return _refuse(
             state,
-            f"intensity {choice.intensity} is above your own cap of "
-            f"{state.terms.max_intensity} ({state.terms.cap_reason})",
+            f"intensity {choice.intensity} is above your own cap of {cap.max_intensity} "
+            f"({cap.reason})",
         )
     return Arming(state.terms, choice, now_ms), (Identify(),)
 
