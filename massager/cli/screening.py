@@ -6,7 +6,7 @@
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from massager.errors import ConfigError, ExitCode, HistoryUnusable, Refused, UsageError
 
 if TYPE_CHECKING:
+    from massager.config.config import Config
     from massager.screening.profile import Profile, Used
 
 _NO_TERMINAL: Final = (
@@ -51,7 +52,7 @@ def run(args: Namespace) -> int:
     from massager.screening.questions import questions
 
     config = load({}, os.environ)
-    person = _person(args.person, config.persons)
+    person = _person(args.person, config)
     path = profile_path(config.path, person)
     if args.redo:
         return _asked(path, person, _readable(path, person))
@@ -66,15 +67,21 @@ def run(args: Namespace) -> int:
     return _asked(path, person, profile)
 
 
-def _person(given: str | None, persons: Sequence[str]) -> str:
+def _person(given: str | None, config: "Config") -> str:
     """Whose answers are meant. Raises UsageError with the names there are."""
+    from massager.config.file import printable
+
+    persons = config.persons
     if given is None and len(persons) < 2:
         return persons[0] if persons else ""
     if given in persons:
         assert given is not None
         return given
     if not persons:
-        raise UsageError("--person: the config names no persons; leave it out")
+        raise UsageError(
+            f"--person: the config {printable(str(config.path))} names no persons; leave it out, "
+            "or say in MASSAGER_CONFIG which config is meant"
+        )
     whose = "whose?" if given is None else f"the config names no person {given[:40]!r};"
     raise UsageError(f"{whose} say --person {' or '.join(persons)}")
 

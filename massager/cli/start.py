@@ -91,7 +91,8 @@ def _run_in_daemon(
     if is_interactive() and not (args.json or args.quiet):
         kept = device_of(owner)
         person = kept.get("person") or ""
-        ask_before_start(config.path, person, lambda: not kept.get("simulated"))
+        if person in (config.persons or ("",)):  # else its answers lie beside another config
+            ask_before_start(config.path, person, lambda: not kept.get("simulated"))
     return start_in_daemon(args, choice, owner)
 
 
