@@ -34,7 +34,7 @@ DEVICE_RULES: Final = {
     "device_id": "1 to 8 letters, digits, _ or -",
     "max_intensity": f"a whole number from {limits.INTENSITY_MIN} to {limits.INTENSITY_MAX}",
     "remote.start": "feet, direct or armed",
-    "person": "1 to 24 small letters, digits, _ or -",
+    "person": "1 to 24 small letters, digits, _ or -, the first no -",
 }
 
 
@@ -66,7 +66,7 @@ class DeviceTable(BaseModel):
         Annotated[int, Field(ge=limits.INTENSITY_MIN, le=limits.INTENSITY_MAX)] | None
     ) = None
     remote: RemoteTable = RemoteTable()
-    person: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,24}$")] | None = None
+    person: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_][a-z0-9_-]{0,23}$")] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from massager.errors import MassagerError, UsageError
 from massager.transports.url import parse_url
 
 _SHOWN_MAX: Final = 40
+_OF_A_DEVICE: Final = "it belongs to a device: write it below [[devices]], a name and a device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class Layer:
             return self._explained_table(first, "quiet", QUIET_RULES, "quiet hours")
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            return self.wrong(_shown(key).strip("'"), f"is no setting; {_nearest(key)}")
+            way_out = _OF_A_DEVICE if key == "person" else _nearest(key)
+            return self.wrong(_shown(key).strip("'"), f"is no setting; {way_out}")
         if key not in RULES:
             return self.wrong(key, f"is a table; write [{key}] and its keys below")
         instead = (

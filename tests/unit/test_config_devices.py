@@ -160,7 +160,16 @@ def test_a_flag_or_a_variable_stands_above_the_whole_list(tmp_path: Path) -> Non
     [
         (
             BEDROOM + 'person = "Anna"\n',
-            "config.toml, line 1: person is 1 to 24 small letters, digits, _ or -, not 'Anna'",
+            "config.toml, line 1: person is 1 to 24 small letters, digits, _ or -, the first no -, "
+            "not 'Anna'",
+        ),
+        (  # no command could name it: `--person -anna` is two flags
+            BEDROOM + 'person = "-anna"\n',
+            "config.toml, line 1: person is 1 to 24 small letters, ",
+        ),
+        (
+            'device = "sim:"\nperson = "anna"\n',
+            "config.toml, line 2: person is no setting; it belongs to a device: write it below [[",
         ),
         (
             BEDROOM + 'person = "anna"\n' + SOFA,
