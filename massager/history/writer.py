@@ -188,7 +188,8 @@ class History:
             self._flush()
             self._let_go()
         finally:
-            self._over.set_result(None)
+            if self._over.set_running_or_notify_cancel():  # else nobody waits any more
+                self._over.set_result(None)
 
     def _take(self, job: _Write | _Ask | None) -> None:
         match job:
