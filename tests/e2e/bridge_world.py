@@ -33,7 +33,7 @@ from simulator.device import DeviceConfig
 from simulator.port import SimulatedPort
 from tests.home_assistant_rules import mistakes
 
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 30.0
 SPEED: Final = 20
 OWN: Final = "massager/sim-massager"
 vars(bridge_module)["ANSWER_S"] = 0.15  # everybody here is near

@@ -15,12 +15,12 @@ from firmware_protocol.codec import Header, decode, encode, header_of
 from firmware_protocol.framing import StreamFraming
 from firmware_protocol.messages import Event, Hello, Identity, Message
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 _COMMAND = [sys.executable, "-c", "import sys; from simulator.cli import main; sys.exit(main())"]
 
 
 def wait_until(holds: Callable[[], object], what: str) -> None:
-    """Look every 10 ms until `holds()`; fails after 10 s."""
+    """Look every 10 ms until `holds()`; fails after 30 s."""
     end = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < end, f"waited {PATIENCE_S:g} s for: {what}"

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -314,7 +314,11 @@ def test_stop_without_an_owner_is_sent_to_the_configured_device(
 
     soft = massager(tmp_path, "stop", extra=extra)
     hard = massager(tmp_path, "stop", "--now", extra=extra)
-    assert [row["why"] for row in simulator.trace()][-2:] == ["stop", "emergency_stop"]
+    # A slow answer brings the same once more.
+    assert [why for why, _ in groupby(row["why"] for row in simulator.trace())][-2:] == [
+        "stop",
+        "emergency_stop",
+    ]
     start = massager(tmp_path, "start", extra=extra)
 
     assert (soft.code, hard.code) == (0, 0)
