@@ -69,6 +69,11 @@ class _Live:
     who: Identified | None = None
 
 
+# Stores of files that lost their name, kept until the process ends: on closing, SQLite would remove
+# the log of whatever file has the name now.
+_ORPHANS: Final[list[Store]] = []
+
+
 class History:
     """See the file. `problem` is why nothing can be written now, in words; None where it can.
 
@@ -84,7 +89,6 @@ class History:
         self._store: Store | None = None
         self._kept: deque[_Write] = deque()
         self._live: dict[int, _Live] = {}
-        self._orphans: list[Store] = []
         self._over: Future[None] = Future()
         # A daemon: a disk that hangs must not keep the process from ending.
         threading.Thread(target=self._work, name="history", daemon=True).start()
@@ -299,8 +303,8 @@ class History:
             return
         if store.is_in_place():
             store.close()
-        else:  # on closing, SQLite would remove the log of whatever file has the name now
-            self._orphans.append(store)
+        else:
+            _ORPHANS.append(store)
 
 
 def _settle(write: _Write, error: Exception | None) -> None:
