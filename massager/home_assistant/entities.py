@@ -148,7 +148,7 @@ ENTITIES: Final = (
         state=_of("phase"),
         # By these the blueprints find this entity and decide, whatever a person calls it.
         attributes="{{ {'massager': 'phase', 'minutes_left': value_json.minutes_left,"
-        " 'rest_until': value_json.rest_until} | to_json }}",
+        " 'rest_until': value_json.rest_until, 'cap': value_json.cap} | to_json }}",
     ),
     _sensor("ends_at", "Ends at", device_class="timestamp"),
     _sensor("time_left", "Time left", device_class="duration", unit_of_measurement="min"),

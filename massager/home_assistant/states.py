@@ -66,6 +66,7 @@ def state_of(view: View) -> dict[str, Any]:
         "problems": [_cut(problem) for problem in problems],
         "feet": {"on": True, "off": False}.get(view.feet or ""),
         "intensity": intensity,
+        "cap": _cut(now.lowered_by or now.cap_ahead) if view.in_session else None,
         "minutes": view.chosen.minutes,
         "warmup": view.chosen.warmup,
         "program": view.chosen.program,
