@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,17 +126,24 @@ class Broker:
                     return at_ns
 
     async def until_served(self, device: Device) -> None:
-        """The daemon asks around for a second before it takes commands."""
-        async with asyncio.timeout(_PATIENCE_S):
-            while True:
-                text = json.dumps({"action": "clear", "at": time.time(), "id": "clear"})
-                await self.tell(device, "command", text)
-                try:
-                    async with asyncio.timeout(0.5):
-                        while json.loads((await anext(self._messages)).payload).get("id"):
-                            return
-                except TimeoutError:
-                    continue
+        """Until a clear is taken: the daemon asks around for a second before it takes commands,
+        and refuses this one until the row of a session's end is written."""
+        end_s = time.monotonic() + _PATIENCE_S
+        while not await self._cleared(device):
+            assert time.monotonic() < end_s, f"{device.name} takes no clear"
+            await asyncio.sleep(0.1)  # more would be a flood
+
+    async def _cleared(self, device: Device) -> bool:
+        name = f"clear {time.monotonic_ns()}"  # an answer to an earlier one is none to this
+        text = json.dumps({"action": "clear", "at": time.time(), "id": name})
+        await self.tell(device, "command", text)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                while True:
+                    reply = json.loads((await anext(self._messages)).payload)
+                    if reply.get("id") == name:
+                        return bool(reply["ok"])
+        return False
 
 
 @asynccontextmanager
@@ -166,8 +173,7 @@ async def _commands(
                 zero_ns = await device.until("output", stop_ns, on=False)
                 found[device.name][0].append((set_ns - asked_ns) / 1e6)
                 found[device.name][1].append((zero_ns - stop_ns) / 1e6)
-                await asyncio.sleep(0.05)  # its row is written
-                await there.command(device, "clear")
+                await there.until_served(device)  # its row is written
     return found
 
 
