@@ -96,6 +96,7 @@ class Desk:
         self._telemetry_s = -TELEMETRY_S
         self._allowed = float(COMMANDS_PER_S)
         self._allowed_s = 0.0
+        self._is_flooded = False
         self._errands: dict[str, asyncio.Task[None]] = {}
 
     # --- what is asked ----------------------------------------------------------------------------
@@ -240,12 +241,14 @@ class Desk:
         """Whether one more command is looked at: a flood is dropped, but for its stops."""
         now_s = asyncio.get_running_loop().time()
         more = (now_s - self._allowed_s) * COMMANDS_PER_S
-        before, self._allowed_s = self._allowed, now_s
-        self._allowed = min(float(COMMANDS_PER_S), before + more)
+        self._allowed, self._allowed_s = min(float(COMMANDS_PER_S), self._allowed + more), now_s
         if self._allowed < 1:
-            if before >= 1:
+            if not self._is_flooded:
                 _log.warning("%s: a flood of commands; most are dropped", self.keeper.name)
+            self._is_flooded = True
             return False
+        if self._allowed == COMMANDS_PER_S:  # it is over
+            self._is_flooded = False
         self._allowed -= 1
         return True
 

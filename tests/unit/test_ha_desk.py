@@ -5,6 +5,8 @@ import json
 import time
 from datetime import datetime
 
+import pytest
+
 from massager.daemon.keeper import Keeper
 from massager.daemon.paperwork import NoOffice
 from massager.home_assistant.desk import Desk
@@ -14,10 +16,8 @@ from massager.home_assistant.topics import NodeTopics
 from tests.unit.test_keeper import Device, settings
 
 
-async def test_a_stop_ends_a_start_that_came_in_the_same_moment() -> None:
-    device = Device()
-    keeper = Keeper(settings(), device, NoOffice(), chance=lambda: 0.5)
-    running = asyncio.ensure_future(keeper.run())
+def desk_of(keeper: Keeper) -> Desk:
+    """That serves."""
     desk = Desk(
         keeper,
         "sim-massager",
@@ -28,6 +28,14 @@ async def test_a_stop_ends_a_start_that_came_in_the_same_moment() -> None:
         lambda: datetime.now().astimezone(),
     )
     desk.serve(True)
+    return desk
+
+
+async def test_a_stop_ends_a_start_that_came_in_the_same_moment() -> None:
+    device = Device()
+    keeper = Keeper(settings(), device, NoOffice(), chance=lambda: 0.5)
+    running = asyncio.ensure_future(keeper.run())
+    desk = desk_of(keeper)
     await asyncio.sleep(0.3)
     device.unplug()
     await asyncio.sleep(1)
@@ -42,3 +50,14 @@ async def test_a_stop_ends_a_start_that_came_in_the_same_moment() -> None:
     running.cancel()
     desk.close()
     await asyncio.wait({running})
+
+
+async def test_each_flood_of_commands_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    desk = desk_of(Keeper(settings(), Device(), NoOffice(), chance=lambda: 0.5))
+    for _ in range(2):
+        for _ in range(100):
+            desk.take(b"nonsense")
+            await asyncio.sleep(0.02)  # 50 in a second
+        await asyncio.sleep(2)
+    assert len([each for each in caplog.messages if "a flood of commands" in each]) == 2
+    desk.close()
