@@ -2,8 +2,8 @@
 
 The file is $MASSAGER_HISTORY, else history.db in the user's data folder (0700; the file 0600).
 Beside the config file, so elsewhere, `history.known` keeps which history counted last, up to
-which session, and what the 24 hours before that had been: deleting the history, or putting an older
-copy in its place, gains no allowance.
+which session and end, and what the 24 hours before had been: deleting the history, or putting an
+older copy in its place, gains no allowance.
 """
 
 import json
@@ -34,10 +34,12 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Known:
     """The history that counted last, its newest session that counts, and what the day had been
-    before that one: `day_ms` of motor-on time in the 24 hours before `at`."""
+    before that one: `day_ms` of motor-on time in the 24 hours before `at`. `ends`: how many such
+    sessions had ended."""
 
     history: str
     newest: int
+    ends: int = 0
     day_ms: int = 0
     at: Stamp | None = None
 
@@ -106,6 +108,7 @@ def read_known(path: Path) -> Known | None:
         return Known(
             str(found["history"]),
             int(found["newest"]),
+            int(found.get("ends", 0)),
             int(found.get("day_ms", 0)),
             None if at is None else _stamp_of(**at),
         )

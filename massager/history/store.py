@@ -153,14 +153,16 @@ class Store:
         self._count_from(above)
         if moved is not None:
             why = f"the history was damaged; it is kept as {moved}, and a new one has begun"
-        elif known is None or (known.history == mine and known.newest <= self._newest()):
+        elif known is None or (
+            known.history == mine and known.newest <= self._newest() and known.ends <= self._ends()
+        ):
             return
         elif mine is None:
             why = "the history is gone, and a new one has begun"
         elif known.history != mine:
             why = "this history is not the one that was written last"
         else:
-            why = "the history was set back: its newest sessions are missing"
+            why = "the history was set back: its newest sessions, or their ends, are missing"
         self.notices.append(f"{why}; as if a sitting had just ended, a rest comes first")
         self._count_from(0 if known is None else known.newest)
         if known is not None and known.at is not None and known.day_ms > 0:
@@ -189,13 +191,11 @@ class Store:
     def _keep_known(self, now: Stamp) -> None:
         """Note which history counts, how far, and what the day has been; kept outside it."""
         newest = newest_counting(self._connection)
-        history = self._meta("history") or ""
+        mine = (self._meta("history") or "", newest, self._ends())
         known = read_known(self.place.known)
-        if newest and (known is None or (known.history, known.newest) != (history, newest)):
+        if newest and (known is None or (known.history, known.newest, known.ends) != mine):
             with suppress(OSError):  # then a loss may go unnoticed; nothing else depends on it
-                write_known(
-                    self.place.known, Known(history, newest, day_ms(self._connection, now), now)
-                )
+                write_known(self.place.known, Known(*mine, day_ms(self._connection, now), now))
 
     # --- a session that runs --------------------------------------------------------------------
 
@@ -268,9 +268,14 @@ class Store:
                 number,
             ),
         )
+        self._connection.execute(
+            "INSERT INTO meta SELECT 'ends', 1 FROM sessions WHERE id = ? AND counts "
+            "ON CONFLICT (key) DO UPDATE SET value = value + 1",
+            (number,),
+        )
 
     def note_counting(self, now: Stamp) -> None:
-        """After a session that counts was identified: a loss of it would be noticed."""
+        """After a session that counts was identified or has ended: its loss will be noticed."""
         with explained(self.place.path):
             self._keep_known(now)
 
@@ -439,6 +444,10 @@ class Store:
     def _meta(self, key: str) -> str | None:
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
+
+    def _ends(self) -> int:
+        """How many ends of sessions that count were ever written."""
+        return int(self._meta("ends") or 0)
 
     def _newest(self) -> int:
         """The highest number that was ever given."""

@@ -47,7 +47,7 @@ class _Write:
     apply: Callable[[Store], object]
     done: "Future[None] | None" = None
     is_sample: bool = False
-    counts: bool = False  # a session that counts was identified: its loss must be noticed
+    counts: bool = False  # a session that counts was identified, or one has ended: to be known
     ends: int | None = None  # the session that is over with it
 
 
@@ -146,7 +146,9 @@ class History:
         """
 
         written: Future[None] = Future()
-        self._queue.put(_Write(lambda store: store.end(number, end), written, ends=number))
+        self._queue.put(
+            _Write(lambda store: store.end(number, end), written, counts=True, ends=number)
+        )
         try:
             async with asyncio.timeout(patience_s):
                 await asyncio.wrap_future(written)

@@ -384,6 +384,32 @@ def test_a_deleted_history_of_simulated_sessions_assumes_nothing(place: Place) -
     assert opened_next_day(place) == ([], [])
 
 
+def test_a_history_that_was_set_back_into_its_newest_session_is_noticed(place: Place) -> None:
+    """A copy that was made while two massaged knows of both, but not how long it became."""
+    with open_store(place) as store:
+        numbers = [store.begin(new, NOON).id for new in (ANNA, BEN)]
+        for number in numbers:
+            with store.transaction():
+                store.identified(number, WHO)
+                store.sign(number, Sign(later(NOON, 60_000), 60_000, 400))
+            store.note_counting(NOON)
+    older = place.path.read_bytes()
+    with open_store(place) as store:
+        for number in reversed(numbers):
+            ended = later(NOON, 13 * MINUTE_MS)
+            with store.transaction():
+                store.end(number, End(ended, "completed", "", 13 * MINUTE_MS, 400, True))
+            store.note_counting(ended)
+    remove(place)
+    place.path.write_bytes(older)
+
+    spent, [notice] = opened_next_day(place)
+
+    assert spent[-1] == REST
+    assert "set back" in notice
+    assert opened_next_day(place)[1] == []
+
+
 def test_a_history_that_was_set_back_is_noticed(place: Place) -> None:
     with open_store(place) as store:
         use(store)
