@@ -24,7 +24,13 @@ from firmware_protocol.messages import (
     word_of,
 )
 from firmware_protocol.messages import State as DeviceState
-from massager.limits import CAP_FALL_MS, FEET_BACK_MS, LEASE_FALL_MS, LOOK_AGAIN_MS
+from massager.limits import (
+    CAP_FALL_MS,
+    FEET_BACK_MS,
+    LEASE_FALL_MS,
+    LOOK_AGAIN_MS,
+    OUTPUT_UNKNOWN_MS,
+)
 from massager.plan import level_of
 from massager.session.handshake import handshake_ended
 from massager.session.model import (
@@ -89,8 +95,9 @@ def status_came(state: Live, status: Status, now_ms: int, command: Command) -> S
     if status.faults or status.state not in _ALIVE:
         detail = f"the device reports {word_of(DeviceState, status.state)}, faults {status.faults}"
         return soft_stop(state, SoftStop(StopReason.FAULT, detail), now_ms)
-    lately_ms = now_ms - CAP_FALL_MS - course.terms.lease_ms
-    highest = course.terms.highest_cap(lately_ms, now_ms)
+    terms = course.terms
+    late_ms = CAP_FALL_MS + terms.lease_ms + OUTPUT_UNKNOWN_MS * terms.patience
+    highest = terms.highest_cap(now_ms - late_ms, now_ms)
     if status.output_permille > level_of(highest, course.levels):
         detail = f"the output {status.output_permille} ‰ was above the person's cap"
         return hard_stop(state, HardStop(StopReason.FAULT, detail), now_ms)

@@ -236,12 +236,14 @@ def holds_session(state: Paused) -> bool:
 
 def _level_now(state: Running, now_ms: int) -> int:
     """Where a new course begins: the output, but never above what was asked for, nor above where a
-    ramp has come to since: many changes one after the other must not hold a fall up."""
+    ramp has come to since: many changes one after the other must not hold a fall up. Nor in the
+    stall zone, whatever the device says."""
     asked = state.setpoint_permille
     wanted = setpoint_at(state.plan, now_ms - state.plan_from_ms)
     if not wanted.moving_pattern:
         asked = min(asked, wanted.level_permille)
-    return min(asked, state.course.status.output_permille or asked)
+    output = state.course.status.output_permille or asked
+    return min(asked, max(output, state.course.levels.gentlest_permille))
 
 
 def progress_of(state: Running, now_ms: int) -> Progress:

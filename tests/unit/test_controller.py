@@ -151,6 +151,24 @@ def test_a_cap_that_begins_is_kept_by_the_motor_to_the_moment_and_softly() -> No
         assert max(row.output for row in lowered if row.device_ms > 206_000) == 339
 
 
+@pytest.mark.parametrize(("speed", "delay_ms"), [(1, 1_300), (5, 1_000), (20, 400)])
+def test_a_line_that_answers_late_makes_no_emergency_of_a_cap_that_begins(
+    speed: int, delay_ms: int
+) -> None:
+    """The delay, real ms each way, grew too slowly to lose the device."""
+    begins_ms = 260_000
+    permit = Permit(caps=(Cap(begins_ms // speed, 1, "quiet hours"),))
+    terms = Terms(speed=speed, as_real=True, permit=permit)
+    with World(terms=terms, datagrams=True, config=DeviceConfig(speed=speed)) as world:
+        world.start_and_run(130 / speed, intensity=10)
+        for ms in range(0, delay_ms + 1, 20):
+            world.device(fault="delay", ms=ms, direction="both")
+            world.run(0.1)
+        assert (world.now_ms < begins_ms, world.output) == (True, 1000)
+        world.run((begins_ms + 20_000 - world.now_ms) / 1000 / speed)
+        assert (world.is_in(Running), world.output) == (True, 150)
+
+
 def test_thirteen_minutes_of_motor_on_are_the_end_whatever_a_person_does() -> None:
     """Each pause costs motor-on time that no massage counts."""
     with World() as world:

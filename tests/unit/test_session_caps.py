@@ -175,10 +175,24 @@ def test_in_the_soft_end_it_is_lowered_as_quickly_and_ends_when_it_would_have() 
     soft = ending()
     full = replace(soft.course, status=replace(STATUS, output_permille=622))
     soft = replace(soft, course=replace(full, terms=Terms(caps=(Cap(NOW + 1_000, 2, WHY),))))
+    total_ms = snapshot(soft, NOW).time_total_ms
     state, asked = live(soft, 3_000)
     assert asked == [400, 393, 387, 381, 375, 250, 241, 238, 236, 233, 230, 227, 225]
     assert isinstance(state, Running)
+    assert snapshot(state, NOW + 3_000).time_total_ms == total_ms
     assert state.plan_from_ms + state.plan.duration_ms == NOW + 10_000
+
+
+@pytest.mark.parametrize("output", [1, 100, 149])
+def test_an_output_that_turns_no_motor_does_not_keep_a_soft_end_from_being_lowered(
+    output: int,
+) -> None:
+    soft = ending()
+    slow = replace(soft.course, status=replace(STATUS, output_permille=output))
+    soft = replace(soft, course=replace(slow, terms=Terms(caps=(Cap(NOW, 2, WHY),))))
+    state, outputs = step(soft, Tick(), NOW + 1_000)
+    assert isinstance(state, Running)
+    assert outputs == (SetLevel(150, 1500),)
 
 
 def test_massage_that_is_nearly_over_is_lowered_as_quickly() -> None:
@@ -287,8 +301,9 @@ def test_a_person_is_told_of_a_cap_that_begins_before_the_session_ends_as_planne
     ("output", "at_ms", "is_emergency"),
     [
         (622, 1_000, False),
-        (622, 4_999, False),  # 2.5 s for the way down, 1.5 s for a lease that may have to end
-        (622, 5_001, True),
+        # 2.5 s for the way down, 1.5 s for a lease that may have to end, 3 s for what comes late
+        (622, 7_999, False),
+        (622, 8_001, True),
         (HELD, 60_000, False),
         (HELD + 1, 60_000, True),
         (623, 1_000, True),
