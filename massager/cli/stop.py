@@ -16,6 +16,9 @@ from massager.runtime_dir import Owner, owners, same_device
 
 ANSWER_S: Final = 1.0
 CONFIRM_S: Final = 3.0
+NOT_OFF: Final = "The motor is not off, though its output is 0: pull the plug."
+# How the session's last words begin then; the constant itself would be a costly import.
+_MOVES: Final = "the motor moves though it is switched off"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -119,7 +122,7 @@ class _Stops:
             confirmed = bool(session.get("output_confirmed"))
             nothing_moved = owner not in self._sent and _nothing_moved(session)
             self._off[owner] = confirmed or nothing_moved
-            say(_motor(confirmed, nothing_moved))
+            say(NOT_OFF if _moves(session) else _motor(confirmed, nothing_moved))
 
     def _complain(self, owner: Owner) -> None:
         if owner in self._acknowledged:
@@ -149,6 +152,11 @@ def _device(session: dict[str, object], reply: Reply) -> object:
 def _nothing_moved(session: dict[str, object]) -> bool:
     """A session that ended before it met its device; one that was left is of another phase."""
     return not session.get("device") and session.get("phase") == "ended"
+
+
+def _moves(session: dict[str, object]) -> bool:
+    """Whether the device has found that its motor does not obey."""
+    return str(session.get("detail")).startswith(_MOVES)
 
 
 def _motor(confirmed: bool, nothing_moved: bool) -> str:

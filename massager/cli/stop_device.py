@@ -80,8 +80,9 @@ async def _stop_all(devices: "list[tuple[DeviceUrl, Settings]]", now: bool) -> E
 
 
 async def _stop(url: "DeviceUrl", settings: "Settings", now: bool) -> ExitCode:
+    from massager.cli.stop import NOT_OFF
     from massager.controller import Controller
-    from massager.session.model import Ended, HardStop, SoftStop, Stopping
+    from massager.session.model import MOTOR_MOVES, Ended, HardStop, SoftStop, Stopping
     from massager.transports import open_transport
 
     transport = open_transport(url, settings)
@@ -104,6 +105,9 @@ async def _stop(url: "DeviceUrl", settings: "Settings", now: bool) -> ExitCode:
         if now:
             say("It stays latched until `massager clear`.")
         return ExitCode.OK
+    if controller.state.detail == MOTOR_MOVES:
+        say(f"massager: {NOT_OFF}", sys.stderr)
+        return ExitCode.FAILED
     garbage = " Something answered that is no massager." if controller.bad_frames else ""
     say(
         "massager: the device did not confirm that its motor is off. If it still moves, pull the "

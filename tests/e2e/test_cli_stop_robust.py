@@ -247,6 +247,25 @@ def test_a_stop_does_not_call_a_motor_off_whose_controller_was_killed_meanwhile(
     assert "by itself" not in out
 
 
+# --- a motor that does not obey -----------------------------------------------------------------
+
+MOVES = "The motor is not off, though its output is 0"
+
+
+def test_a_stop_of_a_motor_that_does_not_obey_says_that_it_moves(
+    simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    with Running(tmp_path, "start", "--device", simulator.url) as session:
+        wait_until(lambda: turns(simulator), "the motor turns")
+        simulator.tell(fault="stuck_on")
+        done = massager(tmp_path, "stop")
+        assert (done.code, MOVES in done.out) == (5, True)
+        assert "is unknown" not in done.out
+        assert session.wait() == 5
+    done = massager(tmp_path, "stop", "--device", simulator.url)  # now without an owner
+    assert (done.code, MOVES in done.err) == (5, True)
+
+
 def started(folder: Path, *words: str) -> subprocess.Popen[str]:
     """A `massager` that runs."""
     return subprocess.Popen(
