@@ -177,7 +177,7 @@ class Course:
         """The same with the newest status. `asked`: as in `counted`; an answer that was sent before
         a level was followed does not say that the motor is off."""
         is_on = asked or status.output_permille > 0
-        until_ms = max(self.turns_until_ms, now_ms) if is_on else self.turns_until_ms
+        until_ms = now_ms if is_on else self.turns_until_ms
         return Course(
             *(self.terms, self.choice, self.identity, self.levels, self.progress),
             *(status, now_ms, now_ms),

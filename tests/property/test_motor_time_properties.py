@@ -14,6 +14,7 @@ from massager.programs import program_names
 from massager.session.model import Ended, HardStop, Pause, Resume, SoftStop
 from simulator.device import DeviceConfig
 from tests.campaigns.random_sessions import FAULTS, REQUESTS, WAITS_S
+from tests.session_examples import NOW, STATUS_OFF, course
 from tests.world import World
 
 SOAK = int(os.environ.get("SOAK", "1"))
@@ -135,3 +136,11 @@ def test_a_pause_at_rest_counts_nothing_however_long_a_stop_goes_unheard() -> No
         ended = world.run_until_ended(20)
         assert not ended.output_confirmed
         assert world.seen.motor_on_ms == counted_ms
+
+
+def test_an_answer_from_before_a_level_was_followed_does_not_say_that_the_motor_is_off() -> None:
+    off = course(status=STATUS_OFF)
+    for asked, counted_ms in ((True, 3_500), (False, 0)):
+        heard = off.heard(STATUS_OFF, NOW, asked=asked)
+        lost = heard.counted(NOW + 60_000, asked=False)
+        assert lost.motor_on_ms - heard.motor_on_ms == counted_ms

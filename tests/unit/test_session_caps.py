@@ -153,6 +153,16 @@ def test_the_lowest_of_all_caps_is_in_force() -> None:
     )
 
 
+def test_a_change_while_the_ceiling_is_earned_goes_on_from_the_output_and_not_from_a_dip() -> None:
+    kneading = under(choice=replace(CHOICE, program=KNEADING), progress=Progress(0, 480_000, 0))
+    kneading = replace(kneading, status=STATUS, heard_ms=NOW + 2_900)
+    state: State = running(kneading, start=622)  # its output is 400
+    state, outputs = step(state, Tick(), NOW + 3_000)  # half a cycle: 339 in the pattern
+    assert outputs == (SetLevel(622, 1500),)
+    _, outputs = step(state, SetIntensity(7), NOW + 3_000)
+    assert outputs == (SetLevel(400, 1500),)
+
+
 def test_changes_one_after_the_other_do_not_hold_the_fall_up() -> None:
     """A key that repeats every 30 ms; each change makes a new plan."""
     state: State = at_full(Cap(NOW, 3, WHY))
@@ -323,3 +333,11 @@ def test_an_output_above_the_cap_is_an_emergency_but_not_while_it_is_lowered(
     after, outputs = step(state, Answered(SET_LEVEL, status), NOW + at_ms)
     assert isinstance(after, Stopping) is is_emergency
     assert outputs == ((EmergencyStop(),) if is_emergency else ())
+
+
+def test_raised_as_soon_as_a_cap_ends_is_no_emergency() -> None:
+    state = at_full(Cap(0, 3, WHY), Cap(NOW + 1_000, 6, ""), heard_ms=NOW + 1_250)
+    for output, is_emergency in ((622, False), (623, True)):
+        status = replace(STATUS, output_permille=output)
+        after, _ = step(state, Answered(SET_LEVEL, status), NOW + 1_500)
+        assert isinstance(after, Stopping) is is_emergency
