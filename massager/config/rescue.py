@@ -6,13 +6,16 @@ URLs matter: a wrong name, cap or person keeps no stop from anybody.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from massager.config.config import Config, config_path, load_with
+from massager.config.devices import DEVICES_MAX, place_of
 from massager.config.file import ConfigText, read_config_lines, read_config_text
 from massager.config.keys import VARIABLES
-from massager.errors import ConfigError
+from massager.errors import ConfigError, UsageError
+from massager.transports.url import parse_url
 
 _OF_ONE: Final = ("device", "device_id")
 _KEYS: Final = (
@@ -44,24 +47,28 @@ def load_for_stop(flags: Mapping[str, object], environ: Mapping[str, str]) -> Co
             longer = replace(file, table=_with(file.table, key, value))
             if (tried := _tried(config, key, flags, variables, longer)) is not None:
                 file, config = longer, tried
-    good: list[dict[str, object]] = []
-    for number, place in enumerate(places):
-        name = str(number)  # and for an id: two that are given twice are still two devices
-        listed = [*good, {"name": name, "device_id": name, "device": place}]
-        longer = replace(file, table={**file.table, "devices": listed})
-        if (tried := _tried(config, "devices", flags, variables, longer)) is not None:
-            good, config = listed, tried
-    return config
+    # Numbers for names, and for ids: two that are given twice are still two devices.
+    listed = [
+        {"name": str(number), "device_id": str(number), "device": place}
+        for number, place in enumerate(places[:DEVICES_MAX])
+    ]
+    longer = replace(file, table={**file.table, "devices": listed}) if listed else file
+    return _tried(config, "devices", flags, variables, longer) or config
 
 
-def _places(table: Mapping[str, object]) -> list[object]:
-    """Every URL where there are [[devices]]: theirs, and that of a `device` beside them."""
+def _places(table: Mapping[str, object]) -> list[str]:
+    """Every URL where there are [[devices]], each once: theirs, and that of a `device` beside."""
     rows = table.get("devices")
     rows = [rows] if isinstance(rows, Mapping) else rows
     if not isinstance(rows, list):
         return []
-    places = [row.get("device") for row in rows if isinstance(row, Mapping)]
-    return [*places, *([table["device"]] if places and "device" in table else [])]
+    given = [row.get("device") for row in rows if isinstance(row, Mapping)]
+    found: dict[object, str] = {}
+    for text in (*given, table.get("device")):
+        with suppress(UsageError):
+            if isinstance(text, str):
+                found.setdefault(place_of(parse_url(text)) or text, text)
+    return list(found.values())
 
 
 def _tried(

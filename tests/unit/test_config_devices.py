@@ -1,5 +1,6 @@
 """Several devices in the config: what holds for each, and what is no second name for one."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,18 @@ def test_a_device_whose_url_is_wrong_keeps_a_stop_from_no_other(tmp_path: Path) 
     config = load_for_stop({}, {"MASSAGER_CONFIG": str(path)})
     found = [str(device.url) for device in config.devices]
     assert found == ["serial:/dev/ttyUSB0", "tcp://sofa:3333"]
+
+
+def test_a_stop_of_a_thousand_devices_is_not_held_up_by_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    rows = (
+        f'[[devices]]\nname = "d{number}"\ndevice = "tcp://h:{number}"\n'
+        for number in range(1, 1_001)
+    )
+    path.write_text(f"{''.join(rows)}oops\n", encoding="utf-8")
+    began_s = time.perf_counter()
+    assert len(load_for_stop({}, {"MASSAGER_CONFIG": str(path)}).devices) == 1_000
+    assert time.perf_counter() - began_s < 20
 
 
 def test_a_flag_or_a_variable_stands_above_the_whole_list(tmp_path: Path) -> None:
