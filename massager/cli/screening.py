@@ -46,14 +46,12 @@ def run(args: Namespace) -> int:
     ConfigError for a profile that cannot be read or written; Refused where there is no terminal to
     ask in, and for --sore and --well where nobody has answered yet.
     """
-    from massager.config.config import load
     from massager.screening.profile import what_is_missing
     from massager.screening.profile_file import profile_path, read_profile
     from massager.screening.questions import questions
 
-    config = load({}, os.environ)
-    person = _person(args.person, config)
-    path = profile_path(config.path, person)
+    config, person = _whose(args.person)
+    path = profile_path(config, person)
     if args.redo:
         return _asked(path, person, _readable(path, person))
     profile = read_profile(path, person)
@@ -65,6 +63,22 @@ def run(args: Namespace) -> int:
     if profile is not None:
         _say(f"{missing[0].upper()}{missing[1:]}.")
     return _asked(path, person, profile)
+
+
+def _whose(given: str | None) -> tuple[Path, str]:
+    """The config file and the person who is meant. A mistake in a file that names nobody keeps
+    nobody from saying that the feet are sore. Raises ConfigError, UsageError."""
+    from massager.config.config import config_path, load
+    from massager.config.file import read_config_lines
+
+    try:
+        config = load({}, os.environ)
+    except ConfigError:
+        file = read_config_lines(config_path(os.environ))
+        if given is not None or "person" in file.text:
+            raise
+        return file.path, ""
+    return config.path, _person(given, config)
 
 
 def _person(given: str | None, config: "Config") -> str:

@@ -393,6 +393,20 @@ def test_quiet_hours_that_begin_lower_a_session_softly_and_it_is_told(tmp_path: 
     assert f"intensity 3, was 6 ({why})" in notes
 
 
+def test_a_mistake_in_the_config_keeps_nobody_from_noting_sore_feet(
+    person: Path, tmp_path: Path
+) -> None:
+    config = config_folder(tmp_path) / "config.toml"
+    config.write_text("intensity = 99\n", encoding="utf-8")
+    assert massager(tmp_path, "screening", "--sore").code == 0
+    profile = read_profile(person)
+    assert profile is not None
+    assert profile.sore == date.today()  # noqa: DTZ011 (the person's own day)
+    config.write_text('[[devices]]\nname = "a"\nperson = "anna"\n', encoding="utf-8")
+    done = massager(tmp_path, "screening", "--well")
+    assert (done.code, "device is missing" in done.err) == (2, True)  # whose feet is not known
+
+
 # --- stop --because ------------------------------------------------------------------------------
 
 
