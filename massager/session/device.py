@@ -81,7 +81,7 @@ def status_came(state: Live, status: Status, now_ms: int, command: Command) -> S
     """It answers `command`. Only a SET_LEVEL, taken at level 0 with the feet on, lets the device
     take a level again; feet that a mere look shows could still be refused."""
     to_setpoint = isinstance(command, SetLevel)
-    asked = status.end_reason == EndReason.NONE and (asks_for_a_level(state) or is_a_level(command))
+    asked = asks_for_a_level(state) or is_a_level(command)
     course = state.course.heard(status, now_ms, asked=asked)
     state = replace(state, course=course)
     if isinstance(state, Paused):

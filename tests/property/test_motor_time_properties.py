@@ -5,16 +5,27 @@ much only by what nobody could have heard of.
 """
 
 import os
+from dataclasses import replace
 from random import Random
 
 import pytest
 
-from firmware_protocol.messages import EmergencyStop
+from firmware_protocol.link import Answered
+from firmware_protocol.messages import EmergencyStop, SetLevel
 from massager.programs import program_names
-from massager.session.model import Ended, HardStop, Pause, Resume, SoftStop
+from massager.session.model import (
+    Ended,
+    HardStop,
+    Pause,
+    Paused,
+    PauseReason,
+    Resume,
+    SoftStop,
+)
+from massager.session.session import step
 from simulator.device import DeviceConfig
 from tests.campaigns.random_sessions import FAULTS, REQUESTS, WAITS_S
-from tests.session_examples import NOW, STATUS_OFF, course
+from tests.session_examples import NOW, STATUS, STATUS_OFF, course
 from tests.world import World
 
 SOAK = int(os.environ.get("SOAK", "1"))
@@ -144,3 +155,17 @@ def test_an_answer_from_before_a_level_was_followed_does_not_say_that_the_motor_
         heard = off.heard(STATUS_OFF, NOW, asked=asked)
         lost = heard.counted(NOW + 60_000, asked=False)
         assert lost.motor_on_ms - heard.motor_on_ms == counted_ms
+
+
+def test_a_motor_that_is_heard_to_turn_has_turned_since_it_was_counted_last() -> None:
+    on = replace(course(), counted_ms=NOW - 1_000, turns_until_ms=0)
+    assert on.heard(STATUS, NOW).motor_on_ms - on.motor_on_ms == 1_000
+
+
+def test_a_late_answer_to_a_level_counts_in_a_pause() -> None:
+    """It was sent before the level was followed."""
+    rest = Paused(course(status=STATUS_OFF), PauseReason.PERSON, NOW, 0)
+    after, _ = step(rest, Answered(SetLevel(622, 1500), STATUS_OFF), NOW)
+    assert isinstance(after, Paused)
+    lost = after.course.counted(NOW + 60_000, asked=False)
+    assert lost.motor_on_ms - rest.course.motor_on_ms == 3_500
