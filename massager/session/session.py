@@ -202,7 +202,8 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
     if not taken or status.output_permille:
         return state, ()
     state = replace(state, off_ms=now_ms if state.off_ms is None else state.off_ms)
-    if _has_current(status) and now_ms - (state.off_ms or 0) < OFF_JUDGED_MS:
+    judged_ms = OFF_JUDGED_MS * (1 if course is None else course.terms.patience)
+    if _has_current(status) and now_ms - (state.off_ms or 0) < judged_ms:
         return state, ()  # the device's own check has the last word
     detail = STOPPED_LATE if detail == PULL_THE_PLUG else detail
     return Ended(course, reason, detail, output_confirmed=True), ()

@@ -21,6 +21,7 @@ from massager.session.model import (
     PauseReason,
     Resume,
     SoftStop,
+    Tick,
 )
 from massager.session.session import step
 from simulator.device import DeviceConfig
@@ -169,3 +170,14 @@ def test_a_late_answer_to_a_level_counts_in_a_pause() -> None:
     assert isinstance(after, Paused)
     lost = after.course.counted(NOW + 60_000, asked=False)
     assert lost.motor_on_ms - rest.course.motor_on_ms == 3_500
+
+
+@pytest.mark.parametrize(("fall_from", "counted_ms"), [(400, 3_600), (0, 100)])
+def test_the_fall_of_a_pause_asks_for_levels_and_its_rest_does_not(
+    fall_from: int, counted_ms: int
+) -> None:
+    before = replace(course(), turns_until_ms=NOW + 100)
+    after, _ = step(Paused(before, PauseReason.PERSON, NOW, fall_from), Tick(), NOW + 100)
+    assert isinstance(after, Paused)
+    lost = after.course.counted(NOW + 60_000, asked=False)
+    assert lost.motor_on_ms - before.motor_on_ms == counted_ms

@@ -663,6 +663,18 @@ def test_current_at_output_0_waits_a_second_for_the_device_s_own_check_and_no_lo
     assert isinstance(none, Ended)
 
 
+def test_the_device_s_own_check_is_waited_for_as_long_where_its_clock_runs_faster() -> None:
+    """A second of the line's real time: its answers get no faster, and may tell of before."""
+    terms = Terms(speed=20)
+    stopping = Stopping(course(terms=terms), StopReason.REQUESTED, "", NOW, acknowledged=True)
+    drawing = replace(STATUS_OFF, current_ma=200)
+    state, _ = step(stopping, Answered(GetStatus(), drawing), NOW)
+    state, _ = step(state, Answered(GetStatus(), drawing), NOW + 19_999)
+    assert isinstance(state, Stopping)
+    state, _ = step(state, Answered(GetStatus(), drawing), NOW + 20_000)
+    assert isinstance(state, Ended)
+
+
 def test_no_current_that_is_not_measured_delays_an_end() -> None:
     unmeasured = replace(STATUS_OFF, current_ma=65_535)
     state, _ = step(STATES["stopping, acknowledged"], Answered(GetStatus(), unmeasured), NOW)
