@@ -8,6 +8,7 @@ from typing import Final
 
 from firmware_protocol.limits import SETPOINT_FRESH_MS
 from firmware_protocol.messages import (
+    NOT_MEASURED_CURRENT,
     Command,
     EmergencyStop,
     EndReason,
@@ -29,6 +30,7 @@ from massager.limits import (
     FEET_BACK_MS,
     LEASE_FALL_MS,
     LOOK_AGAIN_MS,
+    OFF_CURRENT_MA,
     OUTPUT_UNKNOWN_MS,
 )
 from massager.plan import level_of
@@ -153,12 +155,20 @@ def latched_fault(status: Status) -> tuple[StopReason, str] | None:
     return None
 
 
+def has_current(status: Status) -> bool:
+    """Whether something flows through the motor, where that is measured at all."""
+    return OFF_CURRENT_MA < status.current_ma != NOT_MEASURED_CURRENT
+
+
 def _ended_by_device(course: Course, reason: StopReason, detail: str, now_ms: int) -> Step:
     """The device has ended the session by itself: watch it come to rest."""
     if reason is StopReason.TAKEN_OVER:
         return Ended(course, reason, detail, output_confirmed=False), ()
-    if course.heard_ms == now_ms and course.status.output_permille == 0:
-        return Ended(course, reason, detail, output_confirmed=detail != MOTOR_MOVES), ()
+    if detail == MOTOR_MOVES:
+        return Ended(course, reason, detail, output_confirmed=False), ()
+    is_off = course.status.output_permille == 0 and not has_current(course.status)
+    if course.heard_ms == now_ms and is_off:
+        return Ended(course, reason, detail, output_confirmed=True), ()
     return Stopping(course, reason, detail, now_ms, acknowledged=True), (GetStatus(),)
 
 

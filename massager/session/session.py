@@ -10,7 +10,6 @@ from typing import assert_never
 
 from firmware_protocol.link import Answered, Echoed, Nonsense, Told, Unanswered
 from firmware_protocol.messages import (
-    NOT_MEASURED_CURRENT,
     Command,
     EmergencyStop,
     GetLimits,
@@ -23,7 +22,6 @@ from firmware_protocol.messages import (
     Stop,
 )
 from massager.limits import (
-    OFF_CURRENT_MA,
     OFF_JUDGED_MS,
     PREFLIGHT_MS,
     SILENT_MS,
@@ -35,6 +33,7 @@ from massager.limits import (
 from massager.session.device import (
     event_came,
     found_again,
+    has_current,
     is_silent,
     latched_fault,
     link_down,
@@ -203,15 +202,10 @@ def _stop_answered(state: Stopping, event: Answered, now_ms: int) -> Step:
         return state, ()
     state = replace(state, off_ms=now_ms if state.off_ms is None else state.off_ms)
     judged_ms = OFF_JUDGED_MS * (1 if course is None else course.terms.patience)
-    if _has_current(status) and now_ms - (state.off_ms or 0) < judged_ms:
+    if has_current(status) and now_ms - (state.off_ms or 0) < judged_ms:
         return state, ()  # the device's own check has the last word
     detail = STOPPED_LATE if detail == PULL_THE_PLUG else detail
     return Ended(course, reason, detail, output_confirmed=True), ()
-
-
-def _has_current(status: Status) -> bool:
-    """Whether something flows through the motor, where that is measured at all."""
-    return OFF_CURRENT_MA < status.current_ma != NOT_MEASURED_CURRENT
 
 
 def _stopping_tick(state: Stopping, now_ms: int) -> Step:

@@ -125,6 +125,19 @@ def test_a_motor_that_moves_though_it_is_off_is_not_said_to_be_off(name: str) ->
     assert detail == "the motor moves though it is switched off: pull the plug"
 
 
+@pytest.mark.parametrize("name", LIVE)
+def test_an_emergency_stop_from_elsewhere_is_looked_at_until_no_current_flows(name: str) -> None:
+    status = replace(LATCHED, faults=Fault.EMERGENCY_STOP, end_reason=EndReason.EMERGENCY_STOP)
+    state, outputs = hear(STATES[name], replace(status, current_ma=600))
+    assert isinstance(state, Stopping)
+    assert outputs == (GetStatus(),)
+    obeys, _ = step(state, Answered(GetStatus(), status), NOW + 100)
+    assert ended(obeys, confirmed=True)[0] is StopReason.EMERGENCY
+    stuck = replace(status, faults=status.faults | Fault.STUCK_ON, current_ma=600)
+    moves, _ = step(state, Answered(GetStatus(), stuck), NOW + 100)
+    assert "pull the plug" in ended(moves, confirmed=False)[1]
+
+
 def test_a_latch_ends_it_whatever_the_device_calls_the_end() -> None:
     state, _ = hear(running(), replace(LATCHED, faults=Fault.STALL))
     assert ended(state, confirmed=True)[0] is StopReason.STALLED
