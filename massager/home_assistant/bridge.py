@@ -102,7 +102,13 @@ class HomeAssistant:
         self._notices = Notices()
         self._again = asyncio.Event()  # another desk or another name to connect with
         self._desks = Desks(
-            self._me, ids, self._desk, self._outbox.say, self._notices, self._again.set
+            self._me,
+            ids,
+            self._desk,
+            self._outbox.say,
+            self._notices,
+            another=self._again.set,
+            claimed=lambda: self._announce_in(2 * ANSWER_S),
         )
         self._birth: asyncio.TimerHandle | None = None
         self._is_second = False  # another daemon of this name lives: its availability is its own
@@ -277,9 +283,9 @@ class HomeAssistant:
             self._desks.ask(asked)
             await asyncio.sleep(ANSWER_S)
             self._desks.decide(asked)
-            asked = [desk for desk in self._desks if not desk.serving]
             self._settle_second()
             await asyncio.sleep(ASK_AGAIN_S * (1 - 0.2 * self._chance()))
+            asked = [desk for desk in self._desks if not desk.serving]
 
     def _settle_second(self) -> None:
         """Where the other daemon of this name has left, be the first."""
@@ -320,9 +326,11 @@ class HomeAssistant:
             outbox.clear(topic)
 
     def _heard_birth(self) -> None:
-        """Announce all again, once for however many births come until then."""
+        self._announce_in(BIRTH_WAIT_S + BIRTH_SPREAD_S * self._chance())
+
+    def _announce_in(self, wait_s: float) -> None:
+        """Announce all again, once for whatever asks for it until then."""
         if self._birth is None:
-            wait_s = BIRTH_WAIT_S + BIRTH_SPREAD_S * self._chance()
             self._birth = self._loop.call_later(wait_s, self._announce_all)
 
     def _announce_all(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from massager.daemon.face import Subscription
 from massager.home_assistant.desk import Desk
 from massager.home_assistant.ids import DeviceIds
-from massager.home_assistant.owners import Daemon, Ownership, Standing
+from massager.home_assistant.owners import Daemon, Ownership, Standing, kept_before
 from massager.home_assistant.seeing import Keeper
 
 LOOK_S: Final = 10.0  # without any news: minutes and rests change by themselves
@@ -34,7 +34,8 @@ class Desks:
     """By the device's id and by topic.
 
     `make` is the desk of a keeper whose device has this id; `say` publishes to whoever listens now;
-    `another` is called where there is one more, whose topics nobody listens to yet.
+    `another` is called where there is one more, whose topics nobody listens to yet; `claimed` where
+    another daemon shows a device of ours as its own for a moment.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Desks:
         say: Callable[[str, bytes], None],
         notices: Notices,
         another: Callable[[], None],
+        claimed: Callable[[], None],
     ) -> None:
         self._me = me
         self._ids = ids
@@ -52,6 +54,7 @@ class Desks:
         self._say = say
         self._notices = notices
         self._another = another
+        self._claimed = claimed
         self._desks: dict[str, Desk] = {}
         self._owners: dict[str, Ownership] = {}
         self._by_topic: dict[str, Callable[[bytes], None]] = {}
@@ -104,7 +107,7 @@ class Desks:
             desk.topics.command: desk.take,
             desk.topics.stop: desk.take_stop,
             desk.topics.ask: lambda payload: self._asked(desk, payload),
-            desk.topics.answer: owner.heard_answer,
+            desk.topics.answer: lambda payload: self._answered(desk, payload),
         }
         self._another()
         return desk
@@ -143,6 +146,12 @@ class Desks:
         for desk in desks:
             self._decide(desk, self._owners[desk.device])
 
+    def _answered(self, desk: Desk, payload: bytes) -> None:
+        owner = self._owners[desk.device]
+        owner.heard_answer(payload)
+        if desk.serving and owner.standing is Standing.REFUSED:
+            self._decide(desk, owner)  # it came late: what was decided does not hold
+
     def _decide(self, desk: Desk, owner: Ownership) -> None:
         owner.decide()
         is_ours = owner.standing is Standing.KEEPING
@@ -175,3 +184,5 @@ class Desks:
         answer = self._owners[desk.device].heard_question(payload)
         if answer is not None:
             self._say(desk.topics.answer, answer)
+            if kept_before(payload):  # until it hears this, it shows the device as its own
+                self._claimed()

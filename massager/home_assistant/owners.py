@@ -47,7 +47,8 @@ class Ownership:
 
     def ask(self) -> bytes:
         """The question. Ends in `decide`, ANSWER_S later."""
-        self._kept = self.standing is Standing.KEEPING
+        if self.standing is not Standing.ASKING:  # else nobody had time to answer the last one
+            self._kept = self.standing is Standing.KEEPING
         self.standing = Standing.ASKING
         return self._message(kept=self._kept)
 
@@ -57,20 +58,22 @@ class Ownership:
         if found is None or found[0].instance == self._me.instance:
             return None
         other, message = found
-        if self.standing is Standing.KEEPING:
-            return self._message(to=other.instance)
-        if self.standing is Standing.ASKING and self._rank(self._me, self._kept) < self._rank(
+        if self.standing is Standing.ASKING and self._rank(
             other, bool(message.get("kept"))
-        ):
-            return self._message(to=other.instance)
-        return None
+        ) < self._rank(self._me, self._kept):
+            # Nothing to wait for: it may have come only now, and not have heard our question.
+            self.standing, self.other = Standing.REFUSED, other
+        if self.standing is Standing.REFUSED:
+            return None
+        return self._message(to=other.instance)
 
     def heard_answer(self, payload: bytes) -> None:
-        """Somebody keeps a device; it counts where it answers our question."""
+        """Somebody keeps a device; it counts where it answers our question, however late: whoever
+        gave it may have stood still until now, and does not know that we have taken the device."""
         found = _read(payload)
         if found is None or found[0].instance == self._me.instance:
             return
-        if found[1].get("to") == self._me.instance and self.standing is Standing.ASKING:
+        if found[1].get("to") == self._me.instance:
             self.standing, self.other = Standing.REFUSED, found[0]
 
     def decide(self) -> None:
@@ -85,6 +88,12 @@ class Ownership:
 
     def _message(self, **more: object) -> bytes:
         return json.dumps({**asdict(self._me), **more}).encode()
+
+
+def kept_before(question: bytes) -> bool:
+    """Whether whoever asks this has kept the device until now."""
+    found = _read(question)
+    return found is not None and bool(found[1].get("kept"))
 
 
 def _read(payload: bytes) -> tuple[Daemon, dict[str, object]] | None:

@@ -9,7 +9,7 @@ import signal
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,8 @@ from tests.brokers import Broker, real_mosquitto
 from tests.e2e.bridge_world import (
     OWN,
     FakeHomeAssistant,
+    Home,
+    Listener,
     home_on,
     listener_on,
     until,
@@ -357,6 +359,67 @@ async def test_the_second_daemon_takes_the_device_once_the_first_is_gone(
                 "another daemon",
                 lambda: "cellar" in listener.last(topic)["availability"][0]["topic"],
             )
+
+
+def _stand_still(
+    home: Home, monkeypatch: pytest.MonkeyPatch, *words: str
+) -> list[Callable[[], None]]:
+    """What others say to `home` of who keeps its device is not heard for now."""
+    heard: list[Callable[[], None]] = []
+    desks = home.bridge._desks
+    take = desks.take
+
+    def hear_later(topic: str, payload: bytes) -> None:
+        if topic in [f"{OWN}/owner/{word}" for word in words]:
+            heard.append(lambda: take(topic, payload))
+        else:
+            take(topic, payload)
+
+    monkeypatch.setattr(desks, "take", hear_later)
+    return heard
+
+
+async def test_a_daemon_that_stood_still_keeps_its_device_once_it_is_awake(
+    mosquitto: Broker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warnings: list[str],
+) -> None:
+    async with home_on(mosquitto.port, tmp_path) as first, listener_on(mosquitto.port) as listener:
+        await listener.ready()
+        heard = _stand_still(first, monkeypatch, "ask")
+        async with home_on(mosquitto.port, tmp_path, node="cellar") as second:
+            offered = "massager: offered on the broker as sim-massager"
+            await until("both offer it", lambda: warnings.count(offered) == 2)
+            assert [each() for each in heard] == [None]
+            await until("left", lambda: any("the daemon attic on" in line for line in warnings))
+            refused = await second.keeper.start(Order(second.keeper.choice(), Origin.TERMINAL))
+            assert isinstance(refused, RefusedStart)
+            assert refused.why.startswith("the daemon attic on ")
+            await listener.start()
+            await until("one session", lambda: first.starts == 1)
+            assert second.starts == 0
+
+
+async def test_whoever_took_a_device_over_is_seen_with_it_when_the_other_is_back(
+    mosquitto: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other shows it as its own until it has heard better."""
+    topic = "homeassistant/device/massager_sim-massager/config"
+
+    def keeper_of(listener: Listener) -> str:
+        return str(listener.last(topic)["availability"][0]["topic"])
+
+    async with home_on(mosquitto.port, tmp_path) as first, listener_on(mosquitto.port) as listener:
+        await listener.ready()
+        heard = _stand_still(first, monkeypatch, "ask", "answer")
+        async with home_on(mosquitto.port, tmp_path, node="cellar"):
+            await until("it is taken over", lambda: "cellar" in keeper_of(listener))
+            first.bridge._again.set()  # it is awake, and connects anew
+            await until("it is back", lambda: "attic" in keeper_of(listener))
+            for each in heard[1:]:  # the answer; the question was of long ago
+                each()
+            await until("the truth again", lambda: "cellar" in keeper_of(listener))
 
 
 async def test_two_daemons_of_one_name_notice_it_and_one_goes_on(
