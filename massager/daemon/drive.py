@@ -22,6 +22,7 @@ from massager.daemon.face import (
     RefusalKind,
     RefusedStart,
     SessionEnded,
+    Sighting,
     Started,
 )
 from massager.daemon.held_line import HeldLine
@@ -93,6 +94,7 @@ class Drive:
     ) -> None:
         self.session: Session | None = None
         self.last_end: SessionEnded | None = None
+        self._last_heard: Sighting | None = None  # in the session that ended so
         self.rested = asyncio.Event()
         self.rested.set()
         self._device = device
@@ -134,7 +136,7 @@ class Drive:
         end, seen = self.last_end, self._presence.sighting
         if end is None or end.output_confirmed:
             return False
-        return seen is None or seen.seen <= end.at or seen.status.output_permille > 0
+        return seen is None or seen is self._last_heard or seen.status.output_permille > 0
 
     def snapshot(self) -> Snapshot:
         """What a person may see now. The end of a session stays until the next start."""
@@ -200,6 +202,7 @@ class Drive:
         if controller is not None:
             if is_under_way(controller):
                 await self._until_ended(controller)
+            self._saw(controller)
             await self._leave(session, controller)
         else:
             reason = _SEEN_AS.get(refused.kind, StopReason.REFUSED) if stop is None else stop.reason
@@ -218,6 +221,8 @@ class Drive:
         await self._until_ended(controller)
         name, row = self._device.name, session.papers.session_id
         self.last_end = ended = news.ended(name, session.order, controller.snapshot(), row)
+        self._saw(controller)
+        self._last_heard = self._presence.sighting
         await self._leave(session, controller)
         self._news.say(ended)
         self._is_at_rest()
@@ -230,7 +235,6 @@ class Drive:
     async def _leave(self, session: Session, controller: Controller) -> None:
         """It is over. What is to be seen of it stays; its row is closed."""
         self._controller, self.session = controller, None
-        self._saw(controller)
         await controller.close()
         await self._close_papers(session, controller.snapshot())
 

@@ -641,6 +641,22 @@ async def test_a_device_that_stays_away_ends_the_session_and_never_starts_again(
         assert keeper.is_known_to_be_off
 
 
+async def test_what_was_heard_before_the_line_went_does_not_call_the_motor_off() -> None:
+    """The last word of the device was an output of 0; the first level was on its way to it."""
+    device = Device()
+    async with kept(device) as keeper:
+        await keeper.start(order())
+        await until(keeper, lambda: bool(keeper.snapshot().setpoint_permille))
+        await asyncio.sleep(0.05)
+        assert (device.output > 0, keeper.snapshot().output_permille) == (True, 0)
+        device.unplug()
+        await keeper.rest()
+        assert not keeper.is_known_to_be_off
+        device.replug()
+        await asyncio.sleep(60)  # it is looked at
+        assert keeper.is_known_to_be_off
+
+
 @pytest.mark.parametrize("stop", [SoftStop(), HardStop()])
 async def test_a_stop_that_nobody_answers_leaves_an_unconfirmed_end_to_be_seen(
     stop: SoftStop | HardStop,
