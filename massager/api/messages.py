@@ -196,11 +196,13 @@ class Devices(Done):
 
 
 class Failure(TypedDict):
-    """Why a request was not done; of a start or a clearing, `refusal` is a `RefusalKind`."""
+    """Why a request was not done; of a start or a clearing, `refusal` is a `RefusalKind`, and of a
+    start `reason` the `StopReason` with which it ended."""
 
     kind: Literal["refused", "bad request"]
     message: str
     refusal: NotRequired[str]
+    reason: NotRequired[str]
 
 
 class NotDone(TypedDict):

@@ -48,12 +48,6 @@ _SIGNALS: Final = {
     signal.SIGTERM: ExitCode.TERMINATED,
     signal.SIGHUP: ExitCode.TERMINATED,
 }
-_REASONS: Final = {
-    "absent": StopReason.NO_HANDSHAKE,
-    "stopped": StopReason.REQUESTED,
-    "closing": StopReason.SHUTDOWN,
-    "fault": StopReason.FAULT,
-}
 _GONE: Final = (
     "the daemon is gone, and its device stops by itself within 2.5 s; or it has dropped this "
     "terminal, and the massage goes on (massager status, massager stop)"
@@ -188,7 +182,7 @@ class Follower:
             if self._started or reply.get("stage") == "ended":
                 self._now = _snapshot(reply["session"])
         elif "refusal" in reply["error"]:
-            reason = _REASONS.get(reply["error"]["refusal"], StopReason.REFUSED)
+            reason = StopReason(reply["error"].get("reason", StopReason.REFUSED))
             self._end(reason, reason_of(reply).removeprefix("the device was not reached: "))
         else:
             self._reporter.refused(reason_of(reply))

@@ -80,6 +80,7 @@ class _Stops:
         self._off: dict[Owner, bool] = {}
         self._left: set[Owner] = set()  # in the middle of its stop
         self._sent: set[Owner] = set()  # daemons that knew of no session and asked the device
+        self._unreached: set[Owner] = set()  # daemons that could not even do that
 
     def run(self) -> ExitCode:
         """Wait for the answers and say what came of it."""
@@ -92,7 +93,9 @@ class _Stops:
         for owner in asked:
             if owner not in self._off:
                 self._complain(owner)
-        return ExitCode.OK if all(self._off.get(owner) for owner in asked) else ExitCode.FAILED
+        if not all(self._off.get(owner) for owner in asked if owner not in self._unreached):
+            return ExitCode.FAILED
+        return ExitCode.NO_DEVICE if self._unreached else ExitCode.OK
 
     def _listen(self, until_s: float) -> None:
         if len(self._off) == len(self._conversation.owners):
@@ -119,6 +122,11 @@ class _Stops:
         if owner.takes_starts() and session.get("phase") == "stopping":
             self._sent.add(owner)
         if reply.get("stage") == "ended":
+            if owner.takes_starts() and _was_not_reached(session):
+                self._unreached.add(owner)
+                self._off[owner] = False
+                say(f"massager: {session.get('detail')}. {_motor(False, False)}", sys.stderr)
+                return
             confirmed = bool(session.get("output_confirmed"))
             nothing_moved = owner not in self._sent and _nothing_moved(session)
             self._off[owner] = confirmed or nothing_moved
@@ -152,6 +160,11 @@ def _device(session: dict[str, object], reply: Reply) -> object:
 def _nothing_moved(session: dict[str, object]) -> bool:
     """A session that ended before it met its device; one that was left is of another phase."""
     return not session.get("device") and session.get("phase") == "ended"
+
+
+def _was_not_reached(session: dict[str, object]) -> bool:
+    """No session was there to be stopped, nor a device to be told."""
+    return not session.get("device") and session.get("reason") == "no handshake"
 
 
 def _moves(session: dict[str, object]) -> bool:

@@ -9,7 +9,7 @@ import logging
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from massager.clock import Clock
 from massager.config.devices import DeviceSettings
@@ -47,12 +47,6 @@ from massager.snapshot import Snapshot, snapshot
 
 _log = logging.getLogger(__name__)
 
-_SEEN_AS: Final = {  # a start that came to nothing; else it was refused
-    RefusalKind.ABSENT: StopReason.NO_HANDSHAKE,
-    RefusalKind.STOPPED: StopReason.REQUESTED,
-    RefusalKind.CLOSING: StopReason.SHUTDOWN,
-    RefusalKind.FAULT: StopReason.FAULT,
-}
 _T = TypeVar("_T")
 
 
@@ -205,7 +199,7 @@ class Drive:
             self._saw(controller)
             await self._leave(session, controller)
         else:
-            reason = _SEEN_AS.get(refused.kind, StopReason.REFUSED) if stop is None else stop.reason
+            reason = refused.reason if stop is None else stop.reason
             ended = Ended(None, reason, refused.why, output_confirmed=False)
             if self.session is session:  # else it was called off, and that is to be seen
                 self.session = None
@@ -284,7 +278,8 @@ class Drive:
             session.following.cancel()
         self._show(Ended(None, request.reason, STOPPED, output_confirmed=False))
         is_driven = self._presence.connection.state is ConnectionState.IN_USE
-        if isinstance(request, HardStop) or (request == SoftStop() and is_driven):
+        is_wanted = isinstance(request, HardStop) or (request == SoftStop() and is_driven)
+        if is_wanted and self._line.is_open:
             self._stop_at_rest(request)
         self._news.tell()
 
@@ -293,7 +288,7 @@ class Drive:
         if not self._line.is_open:
             reason = self._presence.connection.reason or "not looked yet"
             detail = f"the device is not reached: {reason}"
-            self._show(Ended(None, request.reason, detail, output_confirmed=False))
+            self._show(Ended(None, StopReason.NO_HANDSHAKE, detail, output_confirmed=False))
             self._news.tell()
             return
         self._lookout.give_way()

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from firmware_protocol.messages import Capability, Identity, Status
 from massager.plan import Choice
+from massager.session.model import StopReason
 
 UNREAD_EVENTS_MAX: Final = 64
 
@@ -69,7 +70,21 @@ class RefusedStart:
 
     kind: RefusalKind
     why: str
+    ended_as: StopReason | None = None  # where it is not the usual one of its kind
 
+    @property
+    def reason(self) -> StopReason:
+        """How the session ended that it was to be; a session in the foreground ends so, too."""
+        return self.ended_as or _ENDED_AS.get(self.kind, StopReason.REFUSED)
+
+
+_ENDED_AS: Final = {
+    RefusalKind.ABSENT: StopReason.NO_HANDSHAKE,
+    RefusalKind.STOPPED: StopReason.REQUESTED,
+    RefusalKind.CLOSING: StopReason.SHUTDOWN,
+    RefusalKind.LATE: StopReason.HOST_SUSPENDED,
+    RefusalKind.FAULT: StopReason.FAULT,
+}
 
 Outcome: TypeAlias = Started | RefusedStart
 

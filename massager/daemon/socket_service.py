@@ -86,7 +86,9 @@ def device_of(keeper: Keeper) -> dict[str, Any]:
 async def _came_of(starting: Coroutine[Any, Any, Outcome], now: Callable[[], Done]) -> Reply:
     outcome = await starting
     if isinstance(outcome, RefusedStart):
-        return _refused(outcome.kind, outcome.why)
+        reply = _refused(outcome.kind, outcome.why)
+        reply["error"]["reason"] = outcome.reason.value
+        return reply
     return now()
 
 

@@ -93,7 +93,8 @@ class Starting:
                 return await self._try(terms, permitted, until_s)
             except (Refused, ConfigError, PortBusy) as error:
                 # Whoever drives it may be stopped, and that must not be what this begins with.
-                return RefusedStart(RefusalKind.BUSY, str(error))
+                ended_as = StopReason.NO_HANDSHAKE if isinstance(error, PortBusy) else None
+                return RefusedStart(RefusalKind.BUSY, str(error), ended_as)
             except NoDevice as error:
                 if self._halted.is_set():  # by a stop, which took the line, maybe
                     break
@@ -145,7 +146,8 @@ class Starting:
             return _stopped(state.reason)
         if isinstance(state, Ended) and state.hindrance is not None:
             return RefusedStart(_HINDRANCES[state.hindrance], state.detail)
-        return RefusedStart(_KINDS.get(state.reason, RefusalKind.DEVICE), state.detail)
+        kind = _KINDS.get(state.reason, RefusalKind.DEVICE)
+        return RefusedStart(kind, state.detail, state.reason)
 
     async def _unless_halted(self, work: Coroutine[Any, Any, _T], for_s: float) -> bool:
         """Whether it was done before a stop came and in time. Raises what it raises."""

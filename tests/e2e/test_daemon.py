@@ -1,5 +1,6 @@
 """`massager serve` as processes: the device, the daemon and whoever asks it come and go."""
 
+import fcntl
 import json
 import os
 import signal
@@ -296,6 +297,51 @@ def test_a_latch_of_a_device_that_is_away_is_no_refusal_with_a_daemon_or_without
     alone = massager(tmp_path, "clear", *device)
     with Daemon(tmp_path, *device):
         asked = massager(tmp_path, "clear", *device)
+    assert (alone.code, asked.code) == (4, 4)
+    assert asked.err == alone.err
+
+
+@pytest.mark.parametrize("words", [("start",), ("stop",), ("stop", "--now"), ("clear",)])
+def test_a_device_that_is_away_is_no_device_with_a_daemon_or_without(
+    tmp_path: Path, port: Path, words: tuple[str, ...]
+) -> None:
+    """Above all a stop that has reached nobody is not called done."""
+    device = ("--device", f"serial:{port}")
+    alone = massager(tmp_path, *words, *device)
+    with Daemon(tmp_path, *device):
+        asked = massager(tmp_path, *words, *device)
+    assert (alone.code, asked.code) == (4, 4)
+    assert f"{port} is not there" in alone.err
+    assert f"{port} is not there" in asked.err
+    assert ("pull the plug" in asked.err) is (words[0] == "stop")
+
+
+def test_another_device_than_the_configured_one_is_no_device_with_a_daemon_or_without(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator
+) -> None:
+    start_simulator("--pty", port, *FAST)
+    config = tmp_path / "config" / "massager" / "config.toml"
+    config.parent.mkdir(parents=True)
+    table = f'[[devices]]\nname = "mine"\ndevice = "serial:{port}"\ndevice_id = "foot-1"\n'
+    config.write_text(table, encoding="utf-8")
+    alone = massager(tmp_path, "start", *FAST)
+    with Daemon(tmp_path, *FAST):
+        asked = massager(tmp_path, "start")
+    assert (alone.code, asked.code) == (4, 4)
+    assert asked.err == alone.err
+    assert "sim-0001 answered, but foot-1 is configured" in asked.err
+
+
+def test_a_port_that_another_program_holds_is_no_device_with_a_daemon_or_without(
+    tmp_path: Path, port: Path, start_simulator: StartSimulator
+) -> None:
+    start_simulator("--pty", port, *FAST)
+    device = ("--device", f"serial:{port}")
+    with port.open("rb", buffering=0) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        alone = massager(tmp_path, "start", *device, *FAST)
+        with Daemon(tmp_path, *device, *FAST):
+            asked = massager(tmp_path, "start", *device)
     assert (alone.code, asked.code) == (4, 4)
     assert asked.err == alone.err
 

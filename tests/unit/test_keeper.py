@@ -405,6 +405,7 @@ async def test_a_stop_ends_a_start_that_still_looks_for_the_device(
             assert isinstance(refused, RefusedStart)
             assert refused.kind is RefusalKind.STOPPED
             assert loop.time() - stopped_s < 0.1
+            assert keeper.snapshot().reason == stop.reason  # of the start; nothing had been sent
             device.replug()
             await asyncio.sleep(30)
             assert keeper.snapshot().phase == "ended"
@@ -735,6 +736,7 @@ async def test_a_stop_to_an_absent_device_is_taken() -> None:
     async with kept(device) as keeper:
         assert keeper.request(HardStop()) is None
         assert keeper.snapshot().phase == "ended"
+        assert keeper.snapshot().reason == "no handshake"  # and not "emergency": it reached nobody
         assert keeper.snapshot().output_confirmed is False
         refused = await keeper.clear()
         assert refused is not None
