@@ -126,8 +126,8 @@ class Broker:
                     return at_ns
 
     async def until_served(self, device: Device) -> None:
-        """Until a clear is taken: the daemon asks around for a second before it takes commands,
-        and refuses this one until the row of a session's end is written."""
+        """Until nothing is latched: the daemon asks around for a second before
+        it takes commands, and refuses this one until the row of a session's end is written."""
         end_s = time.monotonic() + _PATIENCE_S
         while not await self._cleared(device):
             assert time.monotonic() < end_s, f"{device.name} takes no clear"
