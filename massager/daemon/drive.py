@@ -89,6 +89,7 @@ class Drive:
         self.session: Session | None = None
         self.last_end: SessionEnded | None = None
         self._last_heard: Sighting | None = None  # in the session that ended so
+        self._unanswered: list[Sighting | None] = []  # a mere stop, and what was seen before it
         self.rested = asyncio.Event()
         self.rested.set()
         self._device = device
@@ -131,6 +132,11 @@ class Drive:
         if end is None or end.output_confirmed:
             return False
         return seen is None or seen is self._last_heard or seen.status.output_permille > 0
+
+    @property
+    def is_stop_unanswered(self) -> bool:
+        """Whether the last stop without a session was lost, and no look has found anybody since."""
+        return self._unanswered == [self._presence.sighting]
 
     def snapshot(self) -> Snapshot:
         """What a person may see now. The end of a session stays until the next start."""
@@ -304,7 +310,9 @@ class Drive:
     async def _see_stop_through(self, controller: Controller, before: Controller | None) -> None:
         """`before`: of a session whose end nobody confirmed, which this stop may not do, either."""
         await self._until_ended(controller)
-        if before is not None and not controller.snapshot().output_confirmed:
+        is_off = controller.snapshot().output_confirmed
+        self._unanswered = [] if is_off else [self._presence.sighting]
+        if before is not None and not is_off:
             self._controller = before
         await controller.close()
         self._line.stirred.set()

@@ -148,8 +148,9 @@ class Keeper:
 
     @property
     def is_known_to_be_off(self) -> bool:
-        """Whether the device itself has said that its output is 0 since our last session."""
-        return not self._drive.is_driving and not self._drive.is_in_doubt
+        """Whether the device itself has said that its output is 0 since our last word to it."""
+        drive = self._drive
+        return not (drive.is_driving or drive.is_in_doubt or drive.is_stop_unanswered)
 
     def choice(
         self,

@@ -697,6 +697,23 @@ async def test_a_stop_without_a_session_goes_to_the_device_and_is_no_error() -> 
     assert [row.why for row in device.trace].count("stop") >= 3
 
 
+@pytest.mark.parametrize("stop", [SoftStop(), HardStop()])
+async def test_a_motor_whose_device_answered_no_stop_is_not_known_to_be_off(
+    stop: SoftStop | HardStop,
+) -> None:
+    """Whoever asked for it may have seen it move."""
+    device = Device()
+    async with kept(device) as keeper:
+        assert keeper.is_known_to_be_off
+        device.is_mute = True
+        keeper.request(stop)
+        await keeper.rest()
+        assert not keeper.is_known_to_be_off
+        device.is_mute = False
+        await asyncio.sleep(60)  # it is looked at
+        assert keeper.is_known_to_be_off
+
+
 async def test_whoever_hangs_up_after_a_start_was_called_off_stops_nobody_else() -> None:
     device = Device()
     async with kept(device) as keeper:
