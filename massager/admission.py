@@ -30,6 +30,7 @@ from massager.session.caps import Cap
 from massager.session.model import Hindrance, Permit
 
 _MINUTE_MS: Final = 60_000
+_HOUR_MS: Final = 60 * _MINUTE_MS
 
 
 _NOBODY: Final = (
@@ -102,8 +103,17 @@ def quiet_caps(quiet: Sequence[QuietHours], now: Stamp) -> tuple[Cap, ...]:
             caps.append(_cap(holds, now, in_ms))
         before = holds
     if quiet:
-        caps.append(_cap(min(quiet, key=lambda each: each.max_intensity), now, QUIET_AHEAD_MS))
+        caps.append(_cap_of_what_follows(min(each.max_intensity for each in quiet), before, now))
     return tuple(caps)
+
+
+def _cap_of_what_follows(lowest: int, before: QuietHours | None, now: Stamp) -> Cap:
+    if before is not None and before.max_intensity == lowest:
+        return _cap(before, now, QUIET_AHEAD_MS)
+    long = f"a session of {QUIET_AHEAD_MS // _HOUR_MS} hours"
+    reason = f"{long} goes on as in quiet hours, {lowest} at most"
+    notice = f"from {when(now, QUIET_AHEAD_MS)} at most {lowest} ({long})"
+    return Cap(QUIET_AHEAD_MS, lowest, reason, notice)
 
 
 def _cap(quiet: QuietHours | None, now: Stamp, in_ms: int) -> Cap:

@@ -174,6 +174,14 @@ def test_quiet_hours_are_a_cap_from_their_minute_on_and_after_6_hours_the_lowest
     assert caps(QUIET, now=moment) == expected
 
 
+def test_what_holds_after_6_hours_is_not_called_an_hour_of_the_day_that_it_is_not() -> None:
+    (noon,) = quiet_caps((QUIET,), stamp(TEN_TO_ELEVEN.replace(hour=12, minute=0)))
+    assert noon.reason == "a session of 6 hours goes on as in quiet hours, 3 at most"
+    assert noon.notice == "from 18:00 at most 3 (a session of 6 hours)"
+    evening = quiet_caps((QUIET,), stamp(TEN_TO_ELEVEN.replace(hour=18, minute=0)))[-1]
+    assert evening.reason == "quiet hours from 22:30 to 07:00, 3 at most"
+
+
 def test_a_permit_carries_the_caps_to_come_beside_the_person_s_own(tmp_path: Path) -> None:
     screened(tmp_path, answered=date(2026, 11, 20), max_intensity=6)
     permit = may(tmp_path, QUIET, now=TEN_TO_ELEVEN.replace(hour=22, minute=20))
