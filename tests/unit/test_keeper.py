@@ -704,7 +704,7 @@ async def test_a_motor_whose_device_answered_no_stop_is_not_known_to_be_off(
     """Whoever asked for it may have seen it move."""
     device = Device()
     async with kept(device) as keeper:
-        assert keeper.is_known_to_be_off
+        assert (keeper.is_known_to_be_off, device.output) == (True, 0)
         device.is_mute = True
         keeper.request(stop)
         await keeper.rest()
