@@ -21,6 +21,7 @@ from massager.api.messages import (
 )
 from massager.session.model import Extend, HardStop, Pause, Resume, SetIntensity, SoftStop
 from massager.snapshot import Snapshot
+from massager.strict_json import NotOneObject, read_object
 
 GOOD = [
     (b'{"request": "stop"}', SoftStop()),
@@ -138,3 +139,9 @@ def test_an_answer_is_one_line_with_every_field_of_the_snapshot() -> None:
     assert set(answer["session"]) == {field.name for field in fields(Snapshot)}
     assert answer["session"]["output_permille"] is None
     assert Snapshot(**answer["session"]) == shown
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_what_python_takes_for_a_number_and_json_does_not_is_refused(word: str) -> None:
+    with pytest.raises(NotOneObject, match=f"{word} is no number"):
+        read_object(f'{{"minutes": {word}}}'.encode(), 100, "a request")

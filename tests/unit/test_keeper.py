@@ -747,6 +747,23 @@ async def test_an_emergency_stop_without_a_session_latches_and_is_cleared() -> N
         assert await keeper.clear() == RefusedClear(RefusalKind.BUSY, driven)
 
 
+async def test_while_a_latch_is_cleared_nothing_else_is_begun() -> None:
+    """Either would take the line from the other in the middle of a question."""
+    device = Device()
+    async with kept(device) as keeper:
+        keeper.request(HardStop())
+        await keeper.rest()
+        clearing = asyncio.ensure_future(keeper.clear())
+        await asyncio.sleep(0)
+        refused, again = await keeper.start(order()), await keeper.clear()
+        assert isinstance(refused, RefusedStart)
+        assert refused.why == "a latch is being cleared; ask again in a moment"
+        assert again is not None
+        assert (refused.kind, again.kind) == (RefusalKind.BUSY, RefusalKind.BUSY)
+        assert await clearing is None
+        assert isinstance(await keeper.start(order()), Started)
+
+
 async def test_a_stop_to_an_absent_device_is_taken() -> None:
     device = Device()
     device.unplug()
