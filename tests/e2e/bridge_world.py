@@ -236,8 +236,9 @@ class FakeHomeAssistant:
         assert self._client is not None
         assert self._listening is not None
         await self._client.publish("homeassistant/status", "offline", qos=1)
-        self._listening.cancel()
-        await asyncio.gather(self._listening, return_exceptions=True)
+        while not self._listening.done():  # Python 3.11's wait_for may swallow a cancellation
+            self._listening.cancel()
+            await asyncio.wait({self._listening}, timeout=0.1)
         await self._client.__aexit__(None, None, None)
 
     async def _listen(self, client: aiomqtt.Client) -> None:

@@ -258,7 +258,7 @@ async def test_the_end_of_a_session_is_told_before_the_daemon_says_goodbye(
             await listener.start()
             await until("a session", lambda: home.starts == 1)
             home.keeper.request(HardStop(StopReason.SHUTDOWN, "SIGTERM"))
-            await until("its end", lambda: not home.keeper.in_session)
+            await home.keeper.rest()
         await until(
             "goodbye", lambda: listener.last("massager/daemon-attic/availability") == b"offline"
         )
