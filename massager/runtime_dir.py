@@ -222,9 +222,9 @@ def _sockets(directory: str) -> Iterator[Owner]:
     except OSError:  # the system's, and this user is not of its group
         return
     for name in names:
-        pid, *between, kind = name.split(".")
-        if kind == "sock" and pid.isdigit() and len(between) <= 1:
-            yield Owner(int(pid), f"{directory}/{name}")
+        match name.split("."):
+            case [pid, "sock"] | [pid, _, "sock"] if pid.isascii() and pid.isdigit():
+                yield Owner(int(pid), f"{directory}/{name}")
 
 
 def _read(path: str) -> str:

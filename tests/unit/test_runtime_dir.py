@@ -84,7 +84,8 @@ def test_a_name_that_no_socket_can_have_is_refused(tmp_path: Path) -> None:
 def test_owners_are_found_by_their_sockets_and_know_their_device(tmp_path: Path) -> None:
     environ = {"MASSAGER_RUNTIME_DIR": str(tmp_path / "run")}
     folder = Path(own_directory(environ))
-    for name in ("12.sock", "7.sock", "7.new", "x.sock", "9.device"):
+    strangers = ("x.sock", "README", "history", "8.a.b.sock", "²³.sock", ".sock", "8.sock.old")
+    for name in ("12.sock", "7.sock", "7.new", "9.device", *strangers):
         (folder / name).touch()
     (folder / "7.device").write_text("serial:/dev/ttyUSB0")
 
