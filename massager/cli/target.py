@@ -50,18 +50,13 @@ def named(owner: "Owner") -> str:
 
 
 def place_of(url: "DeviceUrl") -> tuple[str, ...] | None:
-    """One name for one device; None for a device that nobody else can reach."""
-    from massager.transports.url import MqttUrl, SerialUrl, SimUrl, TcpUrl
+    """One name for one device as this computer has it; None for one that nobody else can reach."""
+    from massager.transports import url as urls
 
-    match url:
-        case SimUrl():
-            return None
-        case SerialUrl(port):
-            return ("serial", os.path.realpath(port if url.is_path else _path_of_number(port)))
-        case TcpUrl(host, port_number):
-            return ("tcp", host.lower(), str(port_number))
-        case MqttUrl(host, port_number, device_id):
-            return ("mqtt", host.lower(), str(port_number), device_id)
+    if isinstance(url, urls.SerialUrl):
+        port = url.port if url.is_path else _path_of_number(url.port)
+        return ("serial", os.path.realpath(port))
+    return urls.place_of(url)
 
 
 def _path_of_number(number: str) -> str:

@@ -26,7 +26,6 @@ from massager.config.devices import (
     DeviceSettings,
     WrongTable,
     devices_of,
-    place_of,
 )
 from massager.config.file import ConfigText, printable, read_config_text, read_password
 from massager.config.keys import DEFAULTS, FLAGS, NUMBERS, VARIABLES, WHOLE, YES_NO
@@ -35,7 +34,7 @@ from massager.errors import ConfigError, UsageError
 from massager.quiet_hours import QuietHours
 from massager.runtime_dir import same_device
 from massager.transports.interface import Settings
-from massager.transports.url import DeviceUrl
+from massager.transports.url import DeviceUrl, place_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from massager import limits
 from massager.errors import UsageError
-from massager.transports.url import DeviceUrl, MqttUrl, SerialUrl, SimUrl, TcpUrl, parse_url
+from massager.transports.url import DeviceUrl, MqttUrl, parse_url, place_of
 
 NAME_DEFAULT: Final = "massager"  # of the single `device =`
 DEVICES_MAX: Final = 1_000
@@ -116,19 +116,6 @@ def remote_start_of(table: Mapping[str, Any]) -> RemoteStart | None:
     """What `remote.start` says in a table."""
     start = table.get("remote", {}).get("start")
     return None if start is None else RemoteStart(start)
-
-
-def place_of(url: DeviceUrl) -> tuple[str, ...] | None:
-    """One name for one device, as far as URLs tell; None for one that lives in this process."""
-    match url:
-        case SimUrl():
-            return None
-        case SerialUrl(port):
-            return ("serial", port)
-        case TcpUrl(host, port_number):
-            return ("tcp", host.lower(), str(port_number))
-        case MqttUrl(host, port_number, device_id):
-            return ("mqtt", host.lower(), str(port_number), device_id)
 
 
 def line_of_table(text: str, number: int, table: str = "devices") -> int:

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Final
 
 from massager.config.config import Config, config_path, load_with
-from massager.config.devices import DEVICES_MAX, place_of
+from massager.config.devices import DEVICES_MAX
 from massager.config.file import ConfigText, read_config_lines, read_config_text
 from massager.config.keys import VARIABLES
 from massager.errors import ConfigError, UsageError
-from massager.transports.url import parse_url
+from massager.transports.url import parse_url, place_of
 
 _OF_ONE: Final = ("device", "device_id")
 _KEYS: Final = (

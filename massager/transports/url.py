@@ -94,6 +94,19 @@ class MqttUrl:
 DeviceUrl = SimUrl | SerialUrl | TcpUrl | MqttUrl
 
 
+def place_of(url: DeviceUrl) -> tuple[str, ...] | None:
+    """One name for one device, as far as URLs tell; None for one that lives in this process."""
+    match url:
+        case SimUrl():
+            return None
+        case SerialUrl(port):
+            return ("serial", port)
+        case TcpUrl(host, port_number):
+            return ("tcp", host.lower(), str(port_number))
+        case MqttUrl(host, port_number, device_id):
+            return ("mqtt", host.lower(), str(port_number), device_id)
+
+
 def parse_url(text: str) -> DeviceUrl:
     """The device that `text` selects. Raises UsageError: what is wrong, the range, the way out."""
     if len(text) > _CHARACTERS_MAX or not text.isprintable() or " " in text:
