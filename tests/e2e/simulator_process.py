@@ -60,8 +60,9 @@ class SimulatorProcess:
         return answer
 
     def trace(self) -> list[dict[str, Any]]:
-        """What the trace file says now."""
-        return [json.loads(line) for line in self._trace.read_text("ascii").splitlines()]
+        """What the trace file says now; a line that is being written is not there yet."""
+        whole, _, _ = self._trace.read_text("ascii").rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def errors(self) -> str:
         """What it has said on stderr."""
